@@ -1,0 +1,3 @@
+"""Wherry's own version."""
+
+VERSION = "0.1.0"
