@@ -1,0 +1,98 @@
+"""Blobs by digest: the ``blobs/sha256`` folder of an OCI image layout (image-layout.md)."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Self
+
+from wherry.errors import StoreError
+from wherry.image.digest import Digest, digest_of, encoded
+from wherry.store.files import storing
+
+
+class Blobs:
+    """A folder of content-addressed files. ``scratch`` gives the directory for temporary files."""
+
+    def __init__(self, root: Path, scratch: Callable[[], Path]) -> None:
+        self.root = root
+        self._scratch = scratch
+
+    def path(self, digest: Digest) -> Path:
+        """Where the blob is, or would be."""
+        return self.root / "sha256" / encoded(digest)
+
+    def has(self, digest: Digest) -> bool:
+        """Whether the blob is here."""
+        return self.path(digest).is_file()
+
+    def read(self, digest: Digest) -> bytes:
+        """A small blob's bytes. Raises :class:`StoreError` if it is missing."""
+        path = self.path(digest)
+        with storing(path):
+            try:
+                return path.read_bytes()
+            except FileNotFoundError:
+                raise StoreError(
+                    f"blob {digest} is missing from the store", hint="Build again, or remove the image that names it."
+                ) from None
+
+    def add(self, data: bytes) -> Digest:
+        """Keep ``data``; gives its digest."""
+        digest = digest_of(data)
+        if not self.has(digest):
+            with self.writer() as writer:
+                writer.write(data)
+                writer.commit()
+        return digest
+
+    def writer(self) -> BlobWriter:
+        """A new blob to be written in pieces."""
+        return BlobWriter(self, self._scratch())
+
+
+class BlobWriter:
+    """A blob being written; nothing shows in the store before :meth:`commit`."""
+
+    def __init__(self, blobs: Blobs, scratch: Path) -> None:
+        self._blobs = blobs
+        self._path = scratch / f"blob-{os.urandom(8).hex()}"
+        with storing(blobs.root):
+            self._file = self._path.open("wb")
+        self._hash = hashlib.sha256()
+        self._size = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def write(self, data: bytes) -> None:
+        """Append ``data``."""
+        self._hash.update(data)
+        self._size += len(data)
+        with storing(self._blobs.root):
+            self._file.write(data)
+
+    def commit(self) -> tuple[Digest, int]:
+        """Make the blob appear under its digest; gives the digest and the size in bytes."""
+        digest = Digest("sha256:" + self._hash.hexdigest())
+        with storing(self._blobs.root):
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            self._file.close()
+            target = self._blobs.path(digest)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            self._path.replace(target)
+        return digest, self._size
+
+    def close(self) -> None:
+        """Give up what was not committed."""
+        if not self._file.closed:
+            with suppress(OSError):  # closing flushes, and a full disk refuses that; the file goes anyway
+                self._file.close()
+        self._path.unlink(missing_ok=True)
