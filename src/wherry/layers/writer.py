@@ -1,0 +1,79 @@
+"""Entries in, a layer in the store out."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from types import TracebackType
+from typing import Self
+
+from wherry.errors import WherryError
+from wherry.image import Descriptor, Digest, Layer
+from wherry.layers import tar
+from wherry.layers.compression import Compression, compressor
+from wherry.layers.entry import Entry
+from wherry.store.blobs import Blobs
+
+_FLUSH = 1 << 20
+
+
+class LayerWriter:
+    """Writes one layer as a stream, in the order given; memory does not grow with the layer.
+
+    Used as a context manager; :meth:`finish` gives the layer, and leaving without it leaves nothing behind.
+    """
+
+    def __init__(self, blobs: Blobs, compression: Compression) -> None:
+        self._blob = blobs.writer()
+        self._compression = compression
+        self._compressor = compressor(compression)
+        self._plain = hashlib.sha256()
+        self._size = 0
+        self._pieces: list[bytes] = []
+        self._held = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._blob.close()
+
+    def add(self, entry: Entry, data: bytes | Iterable[bytes] = b"") -> None:
+        """Append ``entry``; ``data`` is a file's content and must have ``entry.size`` bytes."""
+        self._write(tar.header(entry))
+        if entry.kind != "file":
+            return
+        length = 0
+        for piece in (data,) if isinstance(data, bytes) else data:
+            length += len(piece)
+            self._write(piece)
+        if length != entry.size:
+            raise WherryError(f"{entry.path}: {length} bytes where {entry.size} were announced")
+        self._write(tar.padding(length))
+
+    def finish(self) -> Layer:
+        """End the stream, put the blob into the store and give the layer."""
+        self._write(tar.END)
+        self._flush()
+        for piece in self._compressor.finish():
+            self._blob.write(piece)
+        digest, size = self._blob.commit()
+        diff_id = Digest("sha256:" + self._plain.hexdigest())
+        return Layer(Descriptor(self._compression.media_type, digest, size), diff_id, self._size)
+
+    def _write(self, data: bytes) -> None:
+        self._pieces.append(data)
+        self._held += len(data)
+        if self._held >= _FLUSH:
+            self._flush()
+
+    def _flush(self) -> None:
+        data = b"".join(self._pieces)
+        self._pieces.clear()
+        self._held = 0
+        self._size += len(data)
+        self._plain.update(data)
+        for piece in self._compressor.write(data):
+            self._blob.write(piece)
