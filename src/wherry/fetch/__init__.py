@@ -1,0 +1,8 @@
+"""Files from the network by URL and hash: parallel, streamed, resumed, verified, kept by hash.
+
+Used by the rooms that know where files are (package indexes, Debian's archive); it knows none itself.
+"""
+
+from wherry.fetch.fetcher import Download, Fetcher, HashMismatch, NotFound, Stopped
+
+__all__ = ["Download", "Fetcher", "HashMismatch", "NotFound", "Stopped"]

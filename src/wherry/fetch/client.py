@@ -1,0 +1,120 @@
+"""One HTTP client for the process, set up as the machine's other clients are.
+
+Proxies come from HTTP(S)_PROXY and NO_PROXY, certificates from the system or from the bundle that one of the
+usual variables names, credentials from the URL, from what :class:`Credentials` was told, or from netrc.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+
+from wherry.errors import UsageError
+
+if TYPE_CHECKING:
+    import netrc
+    import ssl
+
+    import httpx
+
+_BUNDLES = ("SSL_CERT_FILE", "PIP_CERT", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+
+
+class Credentials:
+    """User names and passwords by server: those in a URL, else those we were told of, else netrc's."""
+
+    def __init__(self) -> None:
+        self._told: dict[str, tuple[str, str]] = {}
+        self._netrc: netrc.netrc | None = None
+        self._read = False
+
+    def tell(self, origin: str, user: str, password: str) -> None:
+        """Remember credentials for ``origin`` (``scheme://host[:port]``)."""
+        self._told[_origin(origin)] = (user, password)
+
+    def find(self, url: str) -> tuple[str, str] | None:
+        """(user, password) for ``url``, or None."""
+        parts = urlsplit(url)
+        if parts.username or parts.password:
+            return unquote(parts.username or ""), unquote(parts.password or "")
+        if told := self._told.get(_origin(url)):
+            return told
+        if not self._read:
+            self._netrc = _read_netrc()
+            self._read = True
+        found = self._netrc.authenticators(parts.hostname or "") if self._netrc else None
+        return (found[0], found[2] or "") if found else None
+
+
+def _origin(url: str) -> str:
+    """Scheme, host and port."""
+    parts = urlsplit(url)
+    port = parts.port or {"http": 80, "https": 443}.get(parts.scheme, 0)
+    return f"{parts.scheme}://{parts.hostname}:{port}"
+
+
+def _read_netrc() -> netrc.netrc | None:
+    """The user's netrc; one that cannot be read counts as none, as it does for pip and curl."""
+    import netrc
+
+    named = os.environ.get("NETRC")
+    try:
+        home = Path.home()
+    except RuntimeError:  # no HOME, and a user that the system does not know
+        home = Path()
+    for path in [Path(named)] if named else [home / ".netrc", home / "_netrc"]:
+        try:
+            return netrc.netrc(str(path))
+        except (OSError, netrc.NetrcParseError, UnicodeDecodeError):
+            continue
+    return None
+
+
+def tls_context(bundle: str = "") -> ssl.SSLContext:
+    """TLS settings that trust the certificates in ``bundle``, a file or a folder.
+
+    Without it, those in SSL_CERT_FILE, PIP_CERT, REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE; else the system's, or
+    certifi's where the system has none.
+    """
+    import ssl
+
+    named = next(((name, value) for name in _BUNDLES if (value := os.environ.get(name))), ("cert", bundle))
+    name, place = ("cert", bundle) if bundle else named
+    if place:
+        try:
+            if Path(place).is_dir():
+                return ssl.create_default_context(capath=place)
+            return ssl.create_default_context(cafile=place)
+        except (OSError, ssl.SSLError) as error:
+            raise UsageError(f"{name} names {place}, which holds no certificates: {error}") from None
+    context = ssl.create_default_context()
+    if not context.cert_store_stats()["x509_ca"] and not os.environ.get("SSL_CERT_DIR"):
+        import certifi
+
+        context.load_verify_locations(certifi.where())
+    return context
+
+
+def open_client(connections: int, *, bundle: str = "") -> httpx.Client:
+    """A client that keeps up to ``connections`` connections open.
+
+    It sends no credentials but those given with a request. Raises :class:`UsageError` for proxy settings that
+    make no sense.
+    """
+    import httpx
+
+    try:
+        return httpx.Client(
+            verify=tls_context(bundle),
+            follow_redirects=True,
+            timeout=httpx.Timeout(30, pool=None),
+            limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
+            headers={"User-Agent": "wherry"},
+        )
+    except (ValueError, ImportError, httpx.InvalidURL) as error:
+        raise UsageError(
+            f"the proxy settings cannot be used: {error}",
+            hint="Look at HTTP_PROXY, HTTPS_PROXY and ALL_PROXY; they should be http:// or https:// URLs.",
+        ) from None
