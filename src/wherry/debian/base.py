@@ -1,0 +1,232 @@
+"""``debian://SUITE[?include=NAME,…&shell=1]``: a base image with Python, from packages alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import parse_qsl
+
+from wherry.debian import FORMAT
+from wherry.debian.mirror import find_mirror, fingerprint
+from wherry.errors import UsageError, did_you_mean
+from wherry.events import Task
+from wherry.fetch import Fetcher
+from wherry.image import Layer, Platform
+from wherry.image.json import JsonObject, as_list, as_object, as_str, as_strings
+from wherry.layers.compression import Compression
+from wherry.store import Store
+
+if TYPE_CHECKING:  # a base that is remembered needs none of the machinery
+    from wherry.debian.archive import Archive
+    from wherry.debian.package import Package
+
+SCHEME = "debian://"
+SYSTEM = ("base-files", "ca-certificates", "libc-bin", "libc6", "libstdc++6", "netbase", "tzdata", "zlib1g")
+"""What every base has beside Python and what that needs itself (libssl, under a name that changes, among it)."""
+
+SHELL = ("coreutils", "dash", "findutils", "grep", "sed")
+"""What ``shell=1`` adds: /bin/sh and what is typed into it."""
+
+_PARAMETERS = ("include", "shell")
+_YES, _NO = {"1", "true", "yes"}, {"0", "false", "no", ""}
+_Result = TypeVar("_Result")
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """A Debian base as it was asked for."""
+
+    suite: str
+    include: tuple[str, ...] = ()
+    shell: bool = False
+
+    @classmethod
+    def parse(cls, text: str) -> Recipe:
+        """Read ``debian://…``. Raises :class:`UsageError` if it is malformed or has unknown parameters."""
+        suite, _, query = text.removeprefix(SCHEME).partition("?")
+        suite = suite.strip("/")
+        if not suite or not suite.replace("-", "").replace(".", "").isalnum():
+            raise UsageError(
+                f"{text!r} names no Debian suite",
+                hint="Write debian://trixie, or debian://trixie?include=libpq5&shell=1.",
+            )
+        include: list[str] = []
+        shell = False
+        for name, value in parse_qsl(query, keep_blank_values=True):
+            if name == "include":
+                include += [part for part in value.replace(" ", ",").split(",") if part]
+            elif name == "shell" and value.lower() in _YES | _NO:
+                shell = value.lower() in _YES
+            elif name == "shell":
+                raise UsageError(f"{text!r}: shell={value}", hint="Write shell=1 for a shell, or nothing.")
+            else:
+                raise UsageError(f"{text!r}: unknown parameter {name!r}", hint=did_you_mean(name, _PARAMETERS))
+        return cls(suite, tuple(sorted(set(include))), shell)
+
+    @property
+    def extra(self) -> tuple[str, ...]:
+        """The packages beyond the base's own."""
+        return tuple(sorted({*self.include, *(SHELL if self.shell else ())}))
+
+
+@dataclass(frozen=True, slots=True)
+class Assembled:
+    """What became of a recipe: layers with what is in each in words, and the versions of Python and glibc."""
+
+    layers: tuple[Layer, ...]
+    titles: tuple[str, ...]
+    python: str
+    libc: str
+    remarks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Workshop:
+    """What assembling needs beside the recipe. ``mirror`` as in :func:`wherry.debian.mirror.find_mirror`.
+
+    ``refresh`` looks at the mirror anew where otherwise what is remembered would do. ``epoch`` is the time of all
+    files, in seconds since 1970; ``apt`` the root of the system whose apt configuration counts.
+    """
+
+    store: Store
+    fetcher: Fetcher
+    mirror: str = ""
+    refresh: bool = False
+    compression: Compression = field(default_factory=Compression)
+    epoch: int = 0
+    apt: Path = Path("/")
+
+    def _archive(self, suite: str, platform: Platform, *, refresh: bool) -> Archive:
+        from wherry.debian.archive import open_archive
+
+        mirror = find_mirror(self.mirror, self.apt)
+        architecture = debian_architecture(platform)
+        return open_archive(mirror, suite, architecture, store=self.store, fetcher=self.fetcher, refresh=refresh)
+
+    def _with_archive(self, suite: str, platform: Platform, work: Callable[[Archive], _Result]) -> _Result:
+        """Do ``work`` with the suite; where the mirror has moved on since it was remembered, with its new state."""
+        from wherry.fetch import NotFound
+
+        try:
+            return work(self._archive(suite, platform, refresh=self.refresh))
+        except NotFound:
+            if self.refresh or self.fetcher.offline:
+                raise
+            return work(self._archive(suite, platform, refresh=True))
+
+    def _layer(self, packages: Sequence[Package], task: Task, python: str = "") -> Layer:
+        from wherry.debian.layer import package_layer
+        from wherry.debian.rootfs import furnish
+
+        return package_layer(
+            packages,
+            store=self.store,
+            fetcher=self.fetcher,
+            compression=self.compression,
+            epoch=self.epoch,
+            task=task,
+            furnish=partial(furnish, python=python) if python else None,
+            variant=f"base with python {python}" if python else "",
+        )
+
+    def assemble(self, recipe: Recipe, python: str, platform: Platform, task: Task) -> Assembled:
+        """The base that ``recipe`` describes, with the Python that ``python`` (a version or specifier set) means.
+
+        One layer of the system and Python, and one of what the recipe adds. Remembered: with the same mirror,
+        settings and wishes it is made once, until a refresh. Raises :class:`~wherry.errors.WherryError`.
+        """
+        wishes = (recipe, python, str(platform), self.epoch, str(self.compression))
+        parts = (FORMAT, *wishes, fingerprint(self.mirror, self.apt))
+        key = "debian-base:" + sha256(repr(parts).encode()).hexdigest()
+        if not self.refresh and (value := self.store.cache.get(key)):
+            task.cached()
+            return _from_json(value)
+        with self.store.once(key):
+            if not self.refresh and (value := self.store.cache.get(key)):
+                task.cached()
+                return _from_json(value)
+            made = self._with_archive(recipe.suite, platform, lambda archive: self._make(recipe, python, archive, task))
+            self.store.cache.put(key, _to_json(made), [layer.descriptor.digest for layer in made.layers])
+        return made
+
+    def _make(self, recipe: Recipe, python: str, archive: Archive, task: Task) -> Assembled:
+        from wherry.debian.package import upstream
+        from wherry.debian.python import choose_python
+        from wherry.debian.resolve import resolve
+
+        with task.step(f"read the package index of Debian {recipe.suite}") as part:
+            universe = archive.universe(self.fetcher, part)
+            minor, full = choose_python(python, universe, recipe.suite)
+            system = resolve((*SYSTEM, f"python{minor}-minimal", f"libpython{minor}-stdlib"), universe)
+            extra = resolve(recipe.extra, universe, system)
+            libc = next(upstream(package.version) for package in system if package.name == "libc6")
+            part.detail = f"version {archive.version}"
+        del universe  # a hundred megabytes, not needed while packages are unpacked
+        name = " ".join(dict.fromkeys(("Debian", recipe.suite, archive.version)))
+        title = f"{name}: {len(system)} packages, Python {full}"
+        with task.step(title) as part:
+            layers = [self._layer(system, part, minor)]
+            titles = [title]
+        if extra:
+            titles.append(describe(recipe.extra, extra))
+            with task.step(titles[1]) as part:
+                layers.append(self._layer(extra, part))
+        return Assembled(tuple(layers), tuple(titles), full, libc, archive.remarks)
+
+    def extend(
+        self, names: Iterable[str], suite: str, platform: Platform, installed: Sequence[Package], task: Task
+    ) -> tuple[Layer, str] | None:
+        """A layer of the packages ``names`` of ``suite``, with all they need beyond ``installed``.
+
+        With it goes what it is in words. None if nothing is missing. Raises :class:`~wherry.errors.WherryError`.
+        """
+        from wherry.debian.resolve import resolve
+
+        wanted = tuple(sorted(set(names)))
+
+        def work(archive: Archive) -> tuple[Layer, str] | None:
+            extra = resolve(wanted, archive.universe(self.fetcher, task), installed)
+            return (self._layer(extra, task), describe(wanted, extra)) if extra else None
+
+        return self._with_archive(suite, platform, work)
+
+
+def debian_architecture(platform: Platform) -> str:
+    """Debian's name for ``platform``. Raises :class:`UsageError` if Debian does not have it."""
+    from wherry.debian.archive import ARCHITECTURES
+
+    name = "/".join(part for part in (platform.architecture, platform.variant) if part)
+    if platform.os != "linux" or name not in ARCHITECTURES:
+        raise UsageError(f"Debian has no packages for {platform}", hint="Choose linux/amd64 or linux/arm64.")
+    return ARCHITECTURES[name]
+
+
+def describe(wanted: Sequence[str], packages: Sequence[Package]) -> str:
+    """Added packages in words: those wanted, and how many came with them."""
+    rest = len(packages) - len(wanted)
+    return f"Debian packages {', '.join(wanted)}" + (f" and {rest} that they need" if rest > 0 else "")
+
+
+def _to_json(made: Assembled) -> JsonObject:
+    return {
+        "layers": [layer.to_json() for layer in made.layers],
+        "titles": list(made.titles),
+        "python": made.python,
+        "libc": made.libc,
+        "remarks": list(made.remarks),
+    }
+
+
+def _from_json(value: JsonObject) -> Assembled:
+    what = "a cached Debian base"
+    return Assembled(
+        tuple(Layer.from_json(as_object(item, what)) for item in as_list(value.get("layers"), what)),
+        as_strings(value.get("titles"), what),
+        as_str(value.get("python"), what),
+        as_str(value.get("libc"), what),
+        as_strings(value.get("remarks"), what),
+    )
