@@ -1,0 +1,55 @@
+"""Where a base image or a build context comes from, each behind one small interface.
+
+``open_source`` finds the kind by how the name begins. Reading what a base holds is :mod:`~wherry.sources.inspect`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from wherry.sources.base import Facts, Source
+
+if TYPE_CHECKING:
+    from wherry.fetch import Fetcher
+    from wherry.layers.compression import Compression
+    from wherry.store import Store
+
+__all__ = ["Facts", "Source", "open_source"]
+
+
+def open_source(
+    text: str,
+    *,
+    store: Store,
+    fetcher: Fetcher,
+    compression: Compression,
+    epoch: int,
+    python: str = "",
+    mirror: str = "",
+    refresh: bool = False,
+) -> Source:
+    """The source that ``text`` names: ``scratch``, ``debian://SUITE``, ``oci:DIR[:TAG]``, ``oci-archive:FILE``,
+    ``docker-archive:FILE``, or a name in the local store.
+
+    ``python``, ``mirror``, ``epoch`` (seconds since 1970) and ``refresh`` concern assembled bases. Raises
+    :class:`~wherry.errors.UsageError` if ``text`` means nothing; what it means is looked for by ``image`` only.
+    """
+    if text == "scratch":
+        from wherry.sources.scratch import Scratch
+
+        return Scratch()
+    if text.startswith("debian://"):
+        from wherry.debian.base import Recipe, Workshop
+        from wherry.sources.debian import DebianSource
+
+        workshop = Workshop(store, fetcher, mirror, refresh, compression, epoch)
+        return DebianSource(Recipe.parse(text), workshop, python)
+    from wherry.sources.layout import DockerArchive, OciSource, StoreImage
+
+    kind, _, rest = text.partition(":")
+    match kind:
+        case "oci" | "oci-archive" if rest:
+            return OciSource(rest, store, archive=kind == "oci-archive")
+        case "docker-archive" if rest:
+            return DockerArchive(rest, store, compression)
+    return StoreImage(text, store)

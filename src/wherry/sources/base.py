@@ -1,0 +1,33 @@
+"""The small interface behind which base images come from anywhere."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from wherry.events import Task
+from wherry.image import Image, Platform
+from wherry.target import Interpreter, Libc
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a project build must know of a base's content. ``libc`` is None where there is none (static, scratch)."""
+
+    libc: Libc | None
+    interpreters: tuple[Interpreter, ...]
+
+
+def is_debian(source: str) -> bool:
+    """Whether a base of this name is assembled from Debian's packages."""
+    return source.startswith("debian:")
+
+
+class Source(Protocol):
+    """Where a base image comes from."""
+
+    def image(self, platform: Platform, task: Task) -> Image:
+        """The image for ``platform``, its layers in the store.
+
+        Raises :class:`~wherry.errors.WherryError` if there is none.
+        """
