@@ -1,0 +1,103 @@
+"""What a requirements file says beside its requirements, as far as uv leaves it to us (pip's file format).
+
+``uv pip compile`` reads the hashes in a file and does not hold its result to them, so we do.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from wherry.errors import WherryError
+from wherry.wheels.lock import with_packages
+
+if TYPE_CHECKING:
+    from packaging.pylock import Package, Pylock
+
+_HASH = re.compile(r"--hash[=\s]\s*(\w+):([0-9A-Fa-f]+)")
+_NAME = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)")
+_INDEX = re.compile(r"\s*(?:-i|--index-url|--pypi-url)[=\s]")
+_COMMENT = re.compile(r"(?:^|\s)#.*$")
+
+
+@dataclass(frozen=True, slots=True)
+class FileOptions:
+    """``hashes`` are those allowed for each name, as ``algorithm:digits``.
+
+    ``hashed`` says that every file must have one of them, ``own_index`` that there is an ``--index-url``.
+    """
+
+    hashes: Mapping[str, frozenset[str]]
+    hashed: bool = False
+    own_index: bool = False
+
+
+def read_options(texts: Iterable[str]) -> FileOptions:
+    """The options in requirements files (a file, and all that it includes)."""
+    hashes: dict[str, frozenset[str]] = {}
+    hashed = own_index = False
+    for line in (line for text in texts for line in _lines(text)):
+        own_index = own_index or _INDEX.match(line) is not None
+        hashed = hashed or line.strip() == "--require-hashes"
+        found = {f"{algorithm.lower()}:{digits.lower()}" for algorithm, digits in _HASH.findall(line)}
+        if found:
+            hashed = True
+            if name := _NAME.match(line):
+                canonical = re.sub(r"[-_.]+", "-", name[1]).lower()
+                hashes[canonical] = hashes.get(canonical, frozenset()) | found
+    return FileOptions(hashes, hashed, own_index)
+
+
+def held_to(lock: Pylock, options: FileOptions, what: str) -> Pylock:
+    """``lock`` with only those files that ``options`` allow; all of it if they name no hashes.
+
+    As with pip, one hash means that every requirement needs one (local projects are the exception).
+    Raises :class:`WherryError` for requirements without one, or whose files all have others.
+    """
+    if not options.hashed:
+        return lock
+    checked = [package for package in lock.packages if package.directory is None]
+    if bare := [str(package.name) for package in checked if package.name not in options.hashes]:
+        raise WherryError(
+            f"{what} has hashes, but none for: {', '.join(bare)}",
+            hint="Once one requirement has a hash, every one needs it, also those that others bring in: "
+            "`uv pip compile --generate-hashes` writes them all.",
+        )
+    packages = [
+        package if package.directory is not None else _allowed(package, options.hashes[package.name])
+        for package in lock.packages
+    ]
+    if wrong := [f"{package.name} {package.version or ''}".strip() for package in packages if _is_empty(package)]:
+        raise WherryError(
+            f"no file in the index has a hash that {what} allows for: {', '.join(wrong)}",
+            hint="Either the files were replaced where they are served, or the hashes are wrong.",
+        )
+    return with_packages(lock, packages)
+
+
+def _allowed(package: Package, hashes: frozenset[str]) -> Package:
+    from dataclasses import replace
+
+    def allowed(found: Mapping[str, str]) -> bool:
+        return any(f"{algorithm}:{digits.lower()}" in hashes for algorithm, digits in found.items())
+
+    return replace(
+        package,
+        archive=package.archive if package.archive and allowed(package.archive.hashes) else None,
+        sdist=package.sdist if package.sdist and allowed(package.sdist.hashes) else None,
+        wheels=[wheel for wheel in package.wheels or () if allowed(wheel.hashes)] or None,
+    )
+
+
+def _is_empty(package: Package) -> bool:
+    return not (package.directory or package.vcs or package.archive or package.sdist or package.wheels)
+
+
+def _lines(text: str) -> Iterator[str]:
+    """Logical lines: continued ones joined, comments left out."""
+    for line in re.sub(r"\\\r?\n", " ", text).splitlines():
+        bare = _COMMENT.sub("", line)
+        if bare.strip():
+            yield bare

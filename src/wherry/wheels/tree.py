@@ -1,0 +1,159 @@
+"""A project's files: which of them belong to it, what they are worth as a hash, and a copy to build from.
+
+A backend may write into the folder that it builds (``build/``, ``*.egg-info``), so it gets a copy. What it
+could not need is left out: repositories, environments, caches, what an earlier build left behind.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from wherry.errors import UsageError
+
+_IGNORED = {
+    ".git",
+    ".hg",
+    ".svn",
+    ".tox",
+    ".nox",
+    ".venv",
+    ".mypy_cache",
+    ".ruff_cache",
+    ".pytest_cache",
+    ".hypothesis",
+    ".idea",
+    ".vscode",
+    ".eggs",
+    "__pycache__",
+    "node_modules",
+}
+_IGNORED_SUFFIXES = (".pyc", ".pyo", ".egg-info", ".dist-info")
+
+# Backends and plugins that take the version from the repository.
+_VERSIONED = (
+    "setuptools-scm",
+    "setuptools_scm",
+    "hatch-vcs",
+    "hatch_vcs",
+    "versioneer",
+    "versioningit",
+    "flit-scm",
+    "flit_scm",
+    "setuptools-git-versioning",
+    "poetry-dynamic-versioning",
+    "uv-dynamic-versioning",
+    "pdm-backend",
+    "pbr",
+    "dunamai",
+)
+
+
+def walk(root: Path) -> Iterator[Path]:
+    """The files and symbolic links of the project at ``root``, relative to it, in order of their names.
+
+    Raises :class:`UsageError` for what cannot be read.
+    """
+    pending = [root]
+    found: list[Path] = []
+    while pending:
+        folder = pending.pop()
+        try:
+            entries = list(os.scandir(folder))
+        except OSError as error:
+            raise UsageError(f"cannot read {folder}: {error.strerror}") from None
+        for entry in entries:
+            path = Path(entry.path)
+            if entry.is_symlink() or entry.is_file():
+                if not entry.name.endswith(_IGNORED_SUFFIXES):
+                    found.append(path.relative_to(root))
+            elif entry.is_dir() and not _ignored(path, top=folder == root):
+                pending.append(path)
+    yield from sorted(found)
+
+
+def fingerprint(root: Path) -> str:
+    """A hash of the project's files: names, contents, executable bits, and the repository's state if it matters."""
+    from hashlib import file_digest, sha256
+
+    total = sha256()
+    for relative in walk(root):
+        path = root / relative
+        try:
+            if path.is_symlink():
+                kind, content = "link", os.fsencode(path.readlink()).hex()
+            else:
+                kind = "program" if path.stat().st_mode & 0o111 else "file"
+                with path.open("rb") as file:
+                    content = file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            raise UsageError(f"cannot read {path}: {error.strerror}") from None
+        total.update(f"{relative.as_posix()}\0{kind}\0{content}\n".encode(errors="surrogateescape"))
+    if repository := versioning_repository(root):
+        for path in _state(repository):
+            total.update(path.read_bytes())
+    return total.hexdigest()
+
+
+def copy(root: Path, destination: Path, *, epoch: int) -> Path:
+    """Copy the project at ``root`` into the empty folder ``destination``; gives the copy of ``root`` itself.
+
+    Modes are 0644 or 0755 and times ``epoch``, whatever the umask was. Where the version comes from a git
+    repository, all of its work tree comes along, and ``.git`` as well.
+    """
+    repository = versioning_repository(root)
+    top = repository or root
+    for relative in walk(top):
+        source, target = top / relative, destination / relative
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            if source.is_symlink():
+                target.symlink_to(source.readlink())
+                continue
+            shutil.copyfile(source, target)
+            target.chmod(0o755 if source.stat().st_mode & 0o111 else 0o644)
+        except OSError as error:
+            if error.filename == str(source):
+                raise UsageError(f"cannot read {source}: {error.strerror}") from None
+            raise
+        os.utime(target, (epoch, epoch))
+    if repository:
+        git = repository / ".git"
+        if git.is_dir():
+            shutil.copytree(git, destination / ".git", symlinks=True)
+        else:  # a work tree or a submodule: a file that says where the repository is
+            shutil.copyfile(git, destination / ".git")
+    return destination / root.resolve().relative_to(top.resolve())
+
+
+def versioning_repository(root: Path) -> Path | None:
+    """The git work tree that the project at ``root`` takes its version from, if it does."""
+    texts = []
+    for name in ("pyproject.toml", "setup.cfg", "setup.py"):
+        try:
+            texts.append((root / name).read_text(errors="replace").lower())
+        except OSError:
+            continue
+    if not any(word in text for word in _VERSIONED for text in texts):
+        return None
+    return next((folder for folder in (root.resolve(), *root.resolve().parents) if (folder / ".git").exists()), None)
+
+
+def _ignored(path: Path, *, top: bool) -> bool:
+    if path.name in _IGNORED or path.name.endswith(_IGNORED_SUFFIXES):
+        return True
+    if (path / "pyvenv.cfg").is_file():
+        return True
+    # Only what tools leave there: a package may well be called build, or dist.
+    return top and path.name in {"build", "dist"} and not (path / "__init__.py").is_file()
+
+
+def _state(repository: Path) -> list[Path]:
+    """The files that say where a git repository stands: its head and what its branches and tags are."""
+    git = repository / ".git"
+    if not git.is_dir():
+        return [git]
+    places = [git / "HEAD", git / "packed-refs", *sorted((git / "refs").rglob("*"))]
+    return [path for path in places if path.is_file()]
