@@ -1,0 +1,40 @@
+"""What the command line may say about a project build; it goes before every file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from wherry.image.platform import Platform
+from wherry.plan import Indexes
+
+Words = str | tuple[str, ...]
+"""A command: words as they are, or one text that is split as a shell splits it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectOptions:
+    """Choices for a project build. What is empty or None is found out from the project.
+
+    ``python`` is a version or a specifier set; ``requirements`` a file relative to the folder; ``epoch``
+    seconds since 1970 (None: SOURCE_DATE_EPOCH, else 1980-01-01); ``env`` and ``labels`` add to the
+    project's own.
+    """
+
+    base: str | None = None
+    python: str | None = None
+    entrypoint: Words | None = None
+    cmd: Words | None = None
+    platforms: tuple[Platform, ...] = ()
+    requirements: str = ""
+    extras: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    indexes: Indexes = field(default_factory=Indexes)
+    env: tuple[tuple[str, str], ...] = ()
+    labels: tuple[tuple[str, str], ...] = ()
+    workdir: str = ""
+    user: str = ""
+    ports: tuple[str, ...] = ()
+    packages: tuple[str, ...] = ()
+    bytecode: bool | None = None
+    mirror: str = ""
+    epoch: int | None = None
