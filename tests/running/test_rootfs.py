@@ -1,0 +1,132 @@
+"""Root filesystems in the store, and interpreters in them."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from wherry.errors import WherryError
+from wherry.image import Descriptor, Digest, Image, ImageConfig, Layer, Platform, RuntimeConfig
+from wherry.image.mediatype import OCI_LAYER_ZSTD
+from wherry.solve import rootfs
+from wherry.solve.rootfs import clear, interpreter_launcher, open_rootfs
+from wherry.store import Store
+from wherry.target import Interpreter
+
+AddImage = Callable[..., Image]
+MUSL = Path("/work/shared/bases/musl-python-3.13.tar.zst")
+
+
+def test_threads_that_want_it_at_once_get_the_same(store: Store, add_image: AddImage) -> None:
+    image = add_image(store)
+    found: list[tuple[Path, int]] = []
+
+    def want() -> None:
+        with open_rootfs(image, store) as root:
+            found.append((root.path, root.path.stat().st_ino))
+
+    threads = [threading.Thread(target=want) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 6
+    assert len(set(found)) == 1
+
+
+def test_it_has_the_mount_points_that_every_container_needs(store: Store, add_image: AddImage) -> None:
+    with open_rootfs(add_image(store), store) as root:
+        assert all((root.path / name).is_dir() for name in ("proc", "sys", "dev"))
+
+
+def test_what_a_killed_process_left_half_unpacked_is_done_again(store: Store, add_image: AddImage) -> None:
+    image = add_image(store)
+    with open_rootfs(image, store) as root:
+        path = root.path
+    path.rename(path.with_name("new"))
+    (path.with_name("new") / "etc/passwd").unlink()
+    with open_rootfs(image, store) as root:
+        assert (root.path / "etc/passwd").exists()
+    assert not path.with_name("new").exists()
+
+
+def test_few_are_kept_and_those_in_use_always(
+    store: Store, add_image: AddImage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rootfs, "_KEPT", 2)
+    images = [add_image(store, marker=f"file-{number}") for number in range(5)]
+    used = open_rootfs(images[0], store)
+    os.utime(used.path.with_name("lock"), (0, 0))
+    later = []
+    for number, image in enumerate(images[1:], 1):
+        with open_rootfs(image, store) as root:
+            later.append(root.path)
+            os.utime(root.path.with_name("lock"), (number, number))
+    assert used.path.is_dir()
+    assert later[-1].is_dir()
+    assert len(list((store.path / "rootfs").iterdir())) <= 3
+    used.close()
+    clear(store)
+    assert list((store.path / "rootfs").iterdir()) == []
+
+
+def test_a_missing_layer_is_an_error(store: Store, add_image: AddImage) -> None:
+    image = add_image(store)
+    store.blobs.path(image.layers[0].descriptor.digest).unlink()
+    with pytest.raises(WherryError, match="missing"):
+        open_rootfs(image, store)
+
+
+def test_a_bad_layer_leaves_nothing_behind(store: Store, add_image: AddImage) -> None:
+    image = add_image(store)
+    store.blobs.path(image.layers[0].descriptor.digest).write_bytes(b"\x1f\x8bnonsense" * 100)
+    with pytest.raises(WherryError, match="layer 1 of 1"):
+        open_rootfs(image, store)
+    assert not list((store.path / "rootfs").glob("*/*"))
+
+
+def test_a_foreign_interpreter_cannot_run_and_the_reason_is_given(store: Store, add_image: AddImage) -> None:
+    image = add_image(store)
+    other = Platform("linux", "arm64" if Platform.native().architecture == "amd64" else "amd64")
+    foreign = dataclasses.replace(image, config=dataclasses.replace(image.config, platform=other))
+    launch, reason = interpreter_launcher(foreign, Interpreter("3.13.1", "/usr/bin/python3"), store)
+    assert launch is None
+    assert str(other) in reason
+
+
+def test_an_interpreter_that_is_not_there_cannot_run(store: Store, add_image: AddImage, can_run: None) -> None:
+    launch, reason = interpreter_launcher(add_image(store), Interpreter("3.13.1", "/none/python3"), store)
+    assert launch is None
+    assert "/none/python3" in reason
+
+
+@pytest.mark.e2e
+@pytest.mark.skipif(not MUSL.exists(), reason=f"no {MUSL}")
+def test_an_interpreter_of_a_base_runs_the_same_in_every_run(store: Store, can_run: None) -> None:
+    import zstandard
+
+    digest = store.blobs.add(MUSL.read_bytes())
+    with MUSL.open("rb") as file, zstandard.ZstdDecompressor().stream_reader(file) as stream:
+        diff_id = Digest("sha256:" + hashlib.file_digest(stream, "sha256").hexdigest())
+    layer = Layer(Descriptor(OCI_LAYER_ZSTD, digest, MUSL.stat().st_size), diff_id)
+    config = ImageConfig(Platform.native(), RuntimeConfig(env=("PATH=/usr/local/bin:/bin", "PYTHONPATH=/bad")))
+    image = Image.of(config, (layer,), {})
+    launch, reason = interpreter_launcher(image, Interpreter("3.13.5", "/usr/local/bin/python3"), store)
+    assert launch is not None, reason
+    script = (
+        "import os, sys; print(sys.version_info[:2], id(object()), hash('x'), os.listdir('/sys/class/net'), sys.path)"
+    )
+    said = set()
+    for _ in range(2):
+        with launch(["-s", "-S", "-B", "-c", script]) as process:
+            said.add(process.communicate()[0])
+    assert len(said) == 1
+    assert b"(3, 13)" in said.pop()
+    with launch(["-S", "-c", "open('/file', 'w')"]) as process:
+        assert b"Read-only" in process.communicate()[1]
