@@ -1,0 +1,63 @@
+"""Wherry builds container images of Python applications.
+
+This module is the public API; every command is a thin caller of it. ``wherry.build("project", names=["hello"])``
+does what ``wherry build -t hello project`` does.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from wherry.api import (
+        BuildResult,
+        Options,
+        Platform,
+        ProjectOptions,
+        build,
+        default_store,
+        find,
+        images,
+        open_store,
+        plans,
+        prune,
+        remove,
+        run,
+    )
+    from wherry.errors import WherryError
+    from wherry.running import RunOptions
+    from wherry.version import VERSION as __version__  # noqa: N811
+
+__all__ = [
+    "BuildResult",
+    "Options",
+    "Platform",
+    "ProjectOptions",
+    "RunOptions",
+    "WherryError",
+    "__version__",
+    "build",
+    "default_store",
+    "find",
+    "images",
+    "open_store",
+    "plans",
+    "prune",
+    "remove",
+    "run",
+]
+
+_ELSEWHERE = {
+    "RunOptions": ("wherry.running", "RunOptions"),
+    "WherryError": ("wherry.errors", "WherryError"),
+    "__version__": ("wherry.version", "VERSION"),
+}
+
+
+def __getattr__(name: str) -> object:
+    # Imported on first use: `wherry --version` should not wait for a builder.
+    if name not in __all__:
+        raise AttributeError(f"module 'wherry' has no attribute {name!r}")
+    module, attribute = _ELSEWHERE.get(name, ("wherry.api", name))
+    return getattr(import_module(module), attribute)

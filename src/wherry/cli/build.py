@@ -1,0 +1,224 @@
+"""``wherry build``: an image of the project in a folder."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+import wherry
+from wherry.cli.interrupt import stopping
+from wherry.cli.options import key_values, store_option
+from wherry.cli.progress import STYLES, human_size, human_time, progress
+
+if TYPE_CHECKING:
+    from wherry.sinks import Output
+
+
+@click.command("build")
+@click.argument("path", default=".", type=click.Path(path_type=Path))
+@click.option("-t", "--tag", "tags", multiple=True, metavar="NAME[:TAG]", help="A name for the image; many times.")
+@click.option(
+    "-o",
+    "--output",
+    "outputs",
+    multiple=True,
+    metavar="TYPE,DEST",
+    help="Where else the image goes: type=oci|docker|local|tar,dest=PATH.",
+)
+@click.option("--load", is_flag=True, help="Load the image into docker or podman; short for -o type=docker.")
+@click.option(
+    "--platform",
+    "platforms",
+    multiple=True,
+    metavar="OS/ARCH",
+    help="What the image runs on; many times or comma-separated.",
+)
+@click.option("--base", metavar="IMAGE", help="The base image: debian://trixie, oci:DIR, a name in the store.")
+@click.option("--python", metavar="VERSION", help="The Python version, such as 3.13.")
+@click.option("--entrypoint", metavar="COMMAND", help="What the image starts.")
+@click.option("--cmd", metavar="COMMAND", help="Default arguments of the entry point.")
+@click.option("--env", "env", multiple=True, metavar="NAME=VALUE", help="A variable of the image; many times.")
+@click.option("--workdir", metavar="DIR", help="Where the application's files go.  [default: /usr/src/app]")
+@click.option("--user", metavar="UID[:GID]", help="Who runs it.  [default: 65532:65532]")
+@click.option("--port", "ports", multiple=True, metavar="PORT[/udp]", help="A port that it listens on; many times.")
+@click.option("--package", "packages", multiple=True, metavar="NAME", help="A Debian package to add; many times.")
+@click.option("--mirror", metavar="URL", help="The Debian mirror, in place of the one that apt uses.")
+@click.option("-r", "--requirements", metavar="FILE", help="The file that says what to install.")
+@click.option("--extra", "extras", multiple=True, metavar="NAME", help="An extra of the project to install.")
+@click.option("--group", "groups", multiple=True, metavar="NAME", help="A dependency group to install.")
+@click.option("--index-url", metavar="URL", help="The package index, in place of the default one.")
+@click.option("--extra-index-url", "extra_index_urls", multiple=True, metavar="URL", help="A further package index.")
+@click.option(
+    "--find-links", "find_links", multiple=True, metavar="PATH|URL", help="A folder or page of distributions."
+)
+@click.option("--no-index", is_flag=True, help="Use --find-links alone.")
+@click.option("--label", "labels", multiple=True, metavar="NAME=VALUE", help="A label in the image's config.")
+@click.option("--annotation", "annotations", multiple=True, metavar="NAME=VALUE", help="An annotation in the manifest.")
+@click.option("--bytecode/--no-bytecode", default=None, help="Compile the distributions' bytecode.  [default: yes]")
+@click.option("--compression", default="gzip", show_default=True, metavar="NAME", help="gzip, zstd or uncompressed.")
+@click.option("--compression-level", type=int, metavar="N", help="gzip: 0-9, zstd: 1-22.")
+@click.option("--no-cache", is_flag=True, help="Do every step again.")
+@click.option("--upgrade", is_flag=True, help="Resolve the requirements anew.")
+@click.option("--pull", is_flag=True, help="Look for a newer base.")
+@click.option("--offline", is_flag=True, help="Use no network: what is in the store serves.")
+@click.option("--iidfile", type=click.Path(path_type=Path, dir_okay=False), help="Write the image ID to a file.")
+@click.option(
+    "--metadata-file", type=click.Path(path_type=Path, dir_okay=False), help="Write the result's digests to a file."
+)
+@click.option(
+    "--print",
+    "print_",
+    type=click.Choice(["plan", "plan-json"]),
+    help="Show what would be built, and why; build nothing.",
+)
+@click.option(
+    "--progress",
+    "style",
+    type=click.Choice(STYLES),
+    default="auto",
+    show_default=True,
+    help="How to show what goes on.",
+)
+@click.option("-q", "--quiet", is_flag=True, help="Print the image ID only.")
+@store_option
+def command(
+    path: Path,
+    *,
+    tags: tuple[str, ...],
+    outputs: tuple[str, ...],
+    load: bool,
+    platforms: tuple[str, ...],
+    base: str | None,
+    python: str | None,
+    entrypoint: str | None,
+    cmd: str | None,
+    env: tuple[str, ...],
+    workdir: str | None,
+    user: str | None,
+    ports: tuple[str, ...],
+    packages: tuple[str, ...],
+    mirror: str | None,
+    requirements: str | None,
+    extras: tuple[str, ...],
+    groups: tuple[str, ...],
+    index_url: str | None,
+    extra_index_urls: tuple[str, ...],
+    find_links: tuple[str, ...],
+    no_index: bool,
+    labels: tuple[str, ...],
+    annotations: tuple[str, ...],
+    bytecode: bool | None,
+    compression: str,
+    compression_level: int | None,
+    no_cache: bool,
+    upgrade: bool,
+    pull: bool,
+    offline: bool,
+    iidfile: Path | None,
+    metadata_file: Path | None,
+    print_: str | None,
+    style: str,
+    quiet: bool,
+    store: Path | None,
+) -> int:
+    """Build an image of the Python project in the folder PATH (default: here).
+
+    The image goes into the store under every -t NAME; -o and --load send it elsewhere as well.
+    """
+    from wherry.layers.compression import Compression
+    from wherry.plan import Indexes, describe, to_json
+
+    project = wherry.ProjectOptions(
+        platforms=tuple(wherry.Platform.parse(one) for given in platforms for one in given.split(",")),
+        base=base or "",
+        python=python or "",
+        entrypoint=entrypoint,
+        cmd=cmd,
+        env=tuple(key_values(env, "--env").items()),
+        workdir=workdir or "",
+        user=user or "",
+        ports=ports,
+        packages=packages,
+        mirror=mirror or "",
+        requirements=requirements or "",
+        extras=extras,
+        groups=groups,
+        indexes=Indexes(index_url or "", extra_index_urls, find_links, no_index),
+        labels=tuple(key_values(labels, "--label").items()),
+        bytecode=bytecode,
+    )
+    if print_:
+        found = wherry.plans(path, project)
+        if print_ == "plan":
+            click.echo("\n".join(describe(one) for one in found), nl=False)
+        else:
+            click.echo(json.dumps([to_json(one) for one in found], indent=2))
+        return 0
+    wanted = _outputs((*outputs, "type=docker") if load else outputs, project.platforms)
+    options = wherry.Options(
+        compression=Compression.of(compression, compression_level),
+        no_cache=no_cache,
+        upgrade=upgrade,
+        pull=pull,
+        offline=offline,
+    )
+    start = time.monotonic()
+    with (
+        wherry.open_store(store) as opened,
+        progress("quiet" if quiet else style) as listener,
+        stopping(listener.close, opened.abandon),
+    ):
+        result = wherry.build(
+            path,
+            names=tags,
+            project=project,
+            options=options,
+            annotations=annotations,
+            store=opened,
+            listener=listener,
+        )
+        image = result.image
+        if wanted:
+            from wherry.sinks import export
+
+            for output in wanted:
+                image = export(result.image, output, names=result.names, store=opened, listener=listener)
+        if iidfile or metadata_file:
+            from wherry.sinks import write_image_id, write_metadata
+
+            if iidfile:
+                write_image_id(iidfile, image)
+            if metadata_file:
+                write_metadata(metadata_file, image, result.names)
+    if quiet:
+        click.echo(result.image.id)
+    elif style != "json":
+        click.echo(_summary(result, time.monotonic() - start), err=True)
+    return 0
+
+
+def _outputs(texts: tuple[str, ...], platforms: tuple[wherry.Platform, ...]) -> list[Output]:
+    """The outputs that were asked for, checked before anything is built."""
+    if not texts:
+        return []
+    from wherry.sinks import check_outputs, parse_output
+
+    outputs = [parse_output(text) for text in texts]
+    check_outputs(outputs, platforms)
+    return outputs
+
+
+def _summary(result: wherry.BuildResult, seconds: float) -> str:
+    """Name, digest, size, layers, and how much of it was there before."""
+    name = ", ".join(result.names) or "an image without a name (give it one with -t)"
+    layers = sum(len(image.layers) for image in result.images)
+    share = f", {result.reused / result.size:.0%} of it reused" if result.size else ""
+    return (
+        f"\nBuilt {name} in {human_time(seconds)}\n"
+        f"  digest  {result.image.digest}\n"
+        f"  size    {human_size(result.size)} in {layers} layers{share}"
+    )

@@ -1,0 +1,102 @@
+"""The ``wherry`` command: finds a subcommand, runs it, and turns what went wrong into words and an exit code."""
+
+from __future__ import annotations
+
+import errno
+import importlib
+import os
+import sys
+
+import click
+
+from wherry.errors import StoreError, WherryError, nearest
+from wherry.version import VERSION
+
+_COMMANDS = {
+    "build": "Build an image of the project in a folder.",
+    "images": "List the images in the store.",
+    "prune": "Remove what no image needs from the store.",
+    "rm": "Remove images from the store.",
+    "run": "Run an image of the store.",
+}
+
+
+class _Group(click.Group):
+    """Imports a command's module only when that command is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"wherry.cli.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(sorted(_COMMANDS.items()))
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in _COMMANDS and not args[0].startswith("-"):
+            near = nearest(args[0], _COMMANDS)
+            hint = f"Did you mean {near!r}?" if near else f"Commands: {', '.join(sorted(_COMMANDS))}."
+            raise click.UsageError(f"no such command: {args[0]!r}. {hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(VERSION, prog_name="wherry", message="%(prog)s %(version)s")
+def command() -> None:
+    """Build container images of Python applications: no daemon, no root."""
+
+
+def run() -> int:
+    """Run the command in ``sys.argv``; gives the exit code and lets no traceback reach the user."""
+    try:
+        result = command.main(standalone_mode=False, prog_name="wherry")
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        _say("interrupted")
+        return 130
+    except BrokenPipeError:
+        # The reader of our output went away: let the interpreter's last flush go nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except WherryError as error:
+        _complain(error)
+        return error.exit_code
+    except OSError as error:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            _complain(StoreError("no space left on the disk", hint="Free some; `wherry prune` helps."))
+        else:
+            _complain(WherryError(f"{error.strerror or error}" + (f": {error.filename}" if error.filename else "")))
+        return 1
+    except Exception as error:
+        if os.environ.get("WHERRY_DEBUG"):
+            import traceback
+
+            traceback.print_exc()
+        _complain(
+            WherryError(
+                f"internal error: {type(error).__name__}: {error}",
+                hint="This is a bug in Wherry. Please report it; WHERRY_DEBUG=1 shows where it happened.",
+            )
+        )
+        return 1
+    return result if isinstance(result, int) else 0
+
+
+def _complain(error: WherryError) -> None:
+    place = f"{error.place}: " if error.place else ""
+    _say(f"error: {place}{error.message}")
+    if error.hint:
+        click.echo(f"  {error.hint}", err=True)
+
+
+def _say(text: str) -> None:
+    click.echo(f"wherry: {text}", err=True)
