@@ -6,8 +6,9 @@ import gzip
 import hashlib
 import io
 import lzma
+import struct
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import format_datetime
@@ -63,6 +64,27 @@ def make_deb(control: str, files: Files, modes: Mapping[str, int], others: Mappi
             "data.tar.xz": lzma.compress(tar(files, modes)),
         }
     )
+
+
+@pytest.fixture
+def library() -> Callable[..., bytes]:
+    """Makes a shared library of 64 bits: headers that tell its name (if any) and machine, and no code."""
+
+    def make(soname: str = "", machine: int = 62, kind: int = 3) -> bytes:
+        strings = b"\0" + soname.encode() + b"\0"
+        moved = 0x1000  # from the file to memory
+        dynamic_at = 64 + 2 * 56
+        tags = [(14, 1)] if soname else []
+        dynamic = b"".join(struct.pack("<2Q", *tag) for tag in (*tags, (5, moved + dynamic_at + 48), (0, 0)))
+        dynamic = dynamic.ljust(48, b"\0")
+        size = dynamic_at + len(dynamic) + len(strings)
+        head = b"\x7fELF\2\1\1".ljust(16, b"\0")
+        head += struct.pack("<HHIQQQIHHHHHH", kind, machine, 1, 0, 64, 0, 0, 64, 56, 2, 0, 0, 0)
+        load = struct.pack("<IIQQQQQQ", 1, 4, 0, moved, moved, size, size, 4096)
+        segment = struct.pack("<IIQQQQQQ", 2, 4, dynamic_at, moved + dynamic_at, 0, len(dynamic), len(dynamic), 8)
+        return head + load + segment + dynamic + strings
+
+    return make
 
 
 @dataclass

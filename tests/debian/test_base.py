@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 
+from wherry.debian.apt import CHECK_VARIABLE
 from wherry.debian.base import Assembled, Recipe, Workshop
-from wherry.debian.mirror import CHECK_VARIABLE
+from wherry.debian.ldcache import read_cache
 from wherry.debian.package import Package
 from wherry.debian.release import BadSignature, Expired
 from wherry.errors import NetworkError, UsageError, WherryError
@@ -147,6 +149,23 @@ def test_included_packages_are_a_layer_of_their_own(small: FakeArchive, workshop
         "var/lib/dpkg/status.d/libkrb5-3",
         "var/lib/dpkg/status.d/libpq5",
     }
+
+
+def test_every_layer_with_libraries_has_the_dynamic_linkers_cache_of_all(
+    small: FakeArchive, workshop: Workshop, task: Task, library: Callable[..., bytes]
+) -> None:
+    folder = "usr/lib/x86_64-linux-gnu"
+    small.add("zlib1g", "1:1.4", {f"{folder}/libz.so.1": library("libz.so.1")}, Depends="libc6")
+    small.add("libpq5", "17", {f"{folder}/libpq.so.5": library("libpq.so.5")}, Depends="libc6, zlib1g")
+    conf = {"etc/ld.so.conf": b"include /etc/ld.so.conf.d/*.conf", "etc/ld.so.conf.d/a.conf": b"/lib/x86_64-linux-gnu"}
+    small.add("libc-bin", "2.42", {**conf}, Depends="libc6")
+    small.publish()
+    made = assemble(workshop, task, Recipe("trixie", ("libpq5",)))
+    caches = [read_cache(read(layer, workshop.store)["etc/ld.so.cache"][1]) for layer in made.layers]
+    assert [[one.path for one in cache] for cache in caches] == [
+        ["/lib/x86_64-linux-gnu/libz.so.1"],
+        ["/lib/x86_64-linux-gnu/libz.so.1", "/lib/x86_64-linux-gnu/libpq.so.5"],
+    ]
 
 
 def test_including_what_the_base_has_adds_nothing(small: FakeArchive, workshop: Workshop, task: Task) -> None:

@@ -47,6 +47,11 @@ def test_glibcs_programs_are_left_out_and_others_of_that_path_are_not() -> None:
     assert kept("usr/bin/ls", "coreutils")
 
 
+def test_pythons_search_for_libraries_has_its_ldconfig() -> None:
+    assert kept("usr/sbin/ldconfig", "libc-bin")
+    assert not kept("usr/sbin/ldconfig.real", "libc-bin")
+
+
 @pytest.mark.parametrize(
     ("path", "place"),
     [

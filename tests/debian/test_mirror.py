@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from wherry.debian.mirror import CHECK_VARIABLE, VARIABLE, apt_entries, find_mirror, fingerprint
+from wherry.debian.apt import CHECK_VARIABLE, VARIABLE, fingerprint
+from wherry.debian.mirror import apt_entries, find_mirror
 from wherry.errors import UsageError
 
 Write = Callable[[str, str], None]

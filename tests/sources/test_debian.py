@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import stat
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +15,7 @@ import pytest
 from uv import find_uv_bin
 
 from wherry.debian.base import Workshop
+from wherry.debian.ldcache import linker_files, read_cache
 from wherry.debian.python import stdlib_sources
 from wherry.errors import UsageError
 from wherry.events import Reporter, Task
@@ -26,7 +29,9 @@ from wherry.layers.writer import LayerWriter
 from wherry.plan import DEFAULT_EPOCH
 from wherry.sources import open_source
 from wherry.sources.debian import add_packages
-from wherry.sources.inspect import files, inspect, read_facts
+from wherry.sources.facts import TELLING, read_facts
+from wherry.sources.files import files
+from wherry.sources.inspect import inspect
 from wherry.store import Store
 
 AMD64, ARM64 = Platform("linux", "amd64"), Platform("linux", "arm64")
@@ -104,6 +109,37 @@ def test_a_shell_and_included_packages_work(shared: Store, tmp_path: Path) -> No
 
 
 @pytest.mark.e2e
+@ROOT
+@NATIVE
+@pytest.mark.parametrize("suite", ["trixie", "bookworm"])
+def test_the_linkers_cache_is_as_the_bases_own_ldconfig_writes_it(suite: str, shared: Store, tmp_path: Path) -> None:
+    # Links for compilers, which lead into the base's layer, a library chosen by priority, and a folder of its own.
+    image = base(f"debian://{suite}?include=libpq5,libreadline-dev,liblapack3,fakeroot", shared)
+    unpack(image, shared, tmp_path)
+    run(tmp_path, "/sbin/ldconfig", "-X", "-C", "/tmp/cache")
+    wanted = read_cache((tmp_path / "tmp/cache").read_bytes())
+    assert read_cache((tmp_path / "etc/ld.so.cache").read_bytes()) == wanted
+    assert len(wanted) > 60
+    listed = run(tmp_path, "/sbin/ldconfig", "-p")
+    assert "libpq.so.5 (libc6,x86-64) => /lib/x86_64-linux-gnu/libpq.so.5\n" in listed
+    os.mknod(tmp_path / "dev/null", 0o666 | stat.S_IFCHR, os.makedev(1, 3))
+    program = "from ctypes.util import find_library as find; print(find('pq'), find('ssl'), find('nothing'))"
+    assert run(tmp_path, "/usr/bin/python3", "-c", program) == "libpq.so.5 libssl.so.3 None\n"
+
+
+def test_what_reads_packages_and_layers_is_not_imported_for_a_remembered_base() -> None:
+    program = "import sys, wherry.debian.base, wherry.sources.debian, wherry.sources.inspect; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    imported = set(done.stdout.split())
+    rooms = {name for name in imported if name.startswith(("wherry.debian.", "wherry.sources."))}
+    assert rooms == {
+        *("wherry.debian.apt", "wherry.debian.base"),
+        *("wherry.sources.base", "wherry.sources.debian", "wherry.sources.inspect"),
+    }
+    assert not imported & {"wherry.layers.reader", "wherry.layers.merge", "tarfile", "debian", "httpx"}
+
+
+@pytest.mark.e2e
 def test_the_base_is_small_and_says_what_it_is(shared: Store) -> None:
     image = base("debian://trixie", shared)
     assert image.layers[0].size < 50_000_000
@@ -118,7 +154,7 @@ def test_the_base_is_small_and_says_what_it_is(shared: Store) -> None:
 def test_what_is_known_of_a_base_is_what_its_files_say(text: str, shared: Store) -> None:
     image = base(text, shared)
     known = inspect(image, shared)
-    assert known == read_facts(files(image, shared), image, shared)
+    assert known == read_facts(files(image, shared, TELLING), image, shared)
     assert known.libc is not None
     assert known.interpreters[0].executable.startswith("/usr/bin/python3.")
 
@@ -134,6 +170,10 @@ def test_an_arm64_base_holds_programs_for_arm64_only(shared: Store) -> None:
     assert machines["usr/bin/python3.13"] == 183  # EM_AARCH64
     assert set(machines.values()) == {183}
     assert inspect(image, shared).libc == inspect(base("debian://trixie", shared), shared).libc
+    linker = linker_files(shared.blobs.path(image.layers[0].descriptor.digest))
+    libraries = read_cache(linker["etc/ld.so.cache"])
+    assert {library.flags for library in libraries} == {0x0A03}  # "libc6,AArch64"
+    assert "/lib/aarch64-linux-gnu/libssl.so.3" in {library.path for library in libraries}
 
 
 @pytest.mark.e2e
@@ -159,9 +199,12 @@ def test_packages_are_added_to_any_debian_image(shared: Store, tmp_path: Path) -
         made = add_packages(image, ["libpq5"], workshop, task)
         assert add_packages(image, ["tzdata", "libc6"], workshop, task) is None
     assert made is not None
-    names = {entry.path for entry, _ in entries(shared.blobs.path(made[0].descriptor.digest))}
+    layer = shared.blobs.path(made[0].descriptor.digest)
+    names = {entry.path for entry, _ in entries(layer)}
     assert "usr/lib/x86_64-linux-gnu/libpq.so.5" in names
     assert "usr/lib/x86_64-linux-gnu/libc.so.6" not in names
+    cached = {library.soname for library in read_cache(linker_files(layer)["etc/ld.so.cache"])}
+    assert {"libpq.so.5", "libc.so.6"} <= cached
 
 
 def test_packages_cannot_be_added_to_an_image_that_is_not_debians(store: Store) -> None:
@@ -194,5 +237,5 @@ def test_a_scanner_sees_every_package(shared: Store, tmp_path: Path) -> None:
     found = {artifact["name"]: artifact for artifact in json.loads(done.stdout)["artifacts"]}
     assert {"libc6", "libssl3t64", "python3.13-minimal", "tzdata", "zlib1g"} <= set(found)
     assert {artifact["type"] for artifact in found.values()} == {"deb"}
-    registered = [path for path in files(image, shared).data if path.startswith("var/lib/dpkg/status.d/")]
+    registered = [path for path in files(image, shared, TELLING).data if path.startswith("var/lib/dpkg/status.d/")]
     assert set(found) == {path.rpartition("/")[2] for path in registered if not path.endswith(".md5sums")}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from hashlib import sha256
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import parse_qsl
 
 from wherry.debian import FORMAT
-from wherry.debian.mirror import find_mirror, fingerprint
+from wherry.debian.apt import fingerprint
 from wherry.errors import UsageError, did_you_mean
 from wherry.events import Task
 from wherry.fetch import Fetcher
@@ -102,6 +102,7 @@ class Workshop:
 
     def _archive(self, suite: str, platform: Platform, *, refresh: bool) -> Archive:
         from wherry.debian.archive import open_archive
+        from wherry.debian.mirror import find_mirror
 
         mirror = find_mirror(self.mirror, self.apt)
         architecture = debian_architecture(platform)
@@ -118,7 +119,9 @@ class Workshop:
                 raise
             return work(self._archive(suite, platform, refresh=True))
 
-    def _layer(self, packages: Sequence[Package], task: Task, python: str = "") -> Layer:
+    def _layer(
+        self, packages: Sequence[Package], task: Task, *, python: str = "", below: Mapping[str, bytes] | None = None
+    ) -> Layer:
         from wherry.debian.layer import package_layer
         from wherry.debian.rootfs import furnish
 
@@ -129,6 +132,7 @@ class Workshop:
             compression=self.compression,
             epoch=self.epoch,
             task=task,
+            below=below or {},
             furnish=partial(furnish, python=python) if python else None,
             variant=f"base with python {python}" if python else "",
         )
@@ -154,6 +158,7 @@ class Workshop:
         return made
 
     def _make(self, recipe: Recipe, python: str, archive: Archive, task: Task) -> Assembled:
+        from wherry.debian.ldcache import linker_files
         from wherry.debian.package import upstream
         from wherry.debian.python import choose_python
         from wherry.debian.resolve import resolve
@@ -169,20 +174,28 @@ class Workshop:
         name = " ".join(dict.fromkeys(("Debian", recipe.suite, archive.version)))
         title = f"{name}: {len(system)} packages, Python {full}"
         with task.step(title) as part:
-            layers = [self._layer(system, part, minor)]
+            layers = [self._layer(system, part, python=minor)]
             titles = [title]
         if extra:
             titles.append(describe(recipe.extra, extra))
             with task.step(titles[1]) as part:
-                layers.append(self._layer(extra, part))
+                below = linker_files(self.store.blobs.path(layers[0].descriptor.digest))
+                layers.append(self._layer(extra, part, below=below))
         return Assembled(tuple(layers), tuple(titles), full, libc, archive.remarks)
 
     def extend(
-        self, names: Iterable[str], suite: str, platform: Platform, installed: Sequence[Package], task: Task
+        self,
+        names: Iterable[str],
+        suite: str,
+        platform: Platform,
+        installed: Sequence[Package],
+        task: Task,
+        below: Mapping[str, bytes] | None = None,
     ) -> tuple[Layer, str] | None:
         """A layer of the packages ``names`` of ``suite``, with all they need beyond ``installed``.
 
-        With it goes what it is in words. None if nothing is missing. Raises :class:`~wherry.errors.WherryError`.
+        ``below`` are the dynamic linker's files (:data:`wherry.debian.ldcache.FILES`) in the layers below, by path.
+        With the layer goes what it is in words. None if nothing is missing. Raises :class:`~wherry.errors.WherryError`.
         """
         from wherry.debian.resolve import resolve
 
@@ -190,7 +203,7 @@ class Workshop:
 
         def work(archive: Archive) -> tuple[Layer, str] | None:
             extra = resolve(wanted, archive.universe(self.fetcher, task), installed)
-            return (self._layer(extra, task), describe(wanted, extra)) if extra else None
+            return (self._layer(extra, task, below=below), describe(wanted, extra)) if extra else None
 
         return self._with_archive(suite, platform, work)
 

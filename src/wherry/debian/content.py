@@ -5,8 +5,8 @@ Left out is what only people at a terminal, or only tests and debuggers, ever re
 - documentation (``/usr/share/doc`` but for ``copyright``, which licences ask for; man, info, lintian, bug, …) and
   translations of messages;
 - of Python: its own test suite and test modules, IDLE, Tk's demonstrations, ensurepip, and the texts of ``help()``;
-- of glibc: its programs (libc-bin is there for the C.UTF-8 locale) and all character set converters but those of
-  Unicode and Western European text (Python has its own);
+- of glibc: its programs but ldconfig, which ``ctypes.util.find_library`` runs (libc-bin is there for that and the
+  C.UTF-8 locale), and all character set converters but those of Unicode and Western European text (Python has its own);
 - time zone data in its two other forms, with leap seconds and again without.
 """
 
@@ -18,7 +18,7 @@ _SHARE = (
     "apport|base-files|bash-completion|binfmts|bug|debianutils|doc-base|fish|gcc|gdb|gtk-doc|help|info|linda|lintian|"
     "libc-bin|locale|man|menu|omf|reportbug|zsh"
 )
-_PROGRAMS = {"libc-bin": re.compile(r"usr/s?bin/.+")}
+_PROGRAMS = {"libc-bin": re.compile(r"usr/s?bin/(?!ldconfig$).+")}
 _CONVERTERS = r"(?!gconv-modules|UTF-|UNICODE|ISO8859-15?\.|CP1252)"
 _LEFT_OUT = re.compile(
     rf"""

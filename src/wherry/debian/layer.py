@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import BinaryIO
 
 from wherry.debian import FORMAT
+from wherry.debian.ldcache import cache_libraries
 from wherry.debian.package import Package
 from wherry.debian.parallel import parallel
 from wherry.debian.rootfs import link_alternatives, register
@@ -31,16 +32,20 @@ def package_layer(
     compression: Compression,
     epoch: int,
     task: Task,
+    below: Mapping[str, bytes],
     furnish: Callable[[Tree], None] | None = None,
     variant: str = "",
 ) -> Layer:
     """A layer of ``packages``. ``furnish`` completes its tree in a way that ``variant`` names.
 
-    The same packages, epoch (seconds since 1970: every file's time) and compression give the same layer on any
-    machine; it is remembered by them. Raises :class:`~wherry.errors.WherryError` if a package cannot be had or is
-    damaged.
+    ``below`` are the dynamic linker's files (:data:`wherry.debian.ldcache.FILES`) in the layers below, by path.
+
+    The same packages, epoch (seconds since 1970: every file's time), compression and files below give the same layer
+    on any machine; it is remembered by them. Raises :class:`~wherry.errors.WherryError` if a package cannot be had or
+    is damaged.
     """
-    parts = (FORMAT, variant, epoch, str(compression), *sorted((package.name, package.sha256) for package in packages))
+    chosen = sorted((package.name, package.sha256) for package in packages)
+    parts = (FORMAT, variant, epoch, str(compression), sorted(below.items()), *chosen)
     key = "debian-layer:" + sha256(repr(parts).encode()).hexdigest()
     with store.once(key):
         if value := store.cache.get(key):
@@ -52,6 +57,7 @@ def package_layer(
             compression=compression,
             epoch=epoch,
             task=task,
+            below=below,
             furnish=furnish,
         )
         store.cache.put(key, layer.to_json(), [layer.descriptor.digest])
@@ -66,6 +72,7 @@ def _make(
     compression: Compression,
     epoch: int,
     task: Task,
+    below: Mapping[str, bytes],
     furnish: Callable[[Tree], None] | None,
 ) -> Layer:
     missing = [package for package in packages if not fetcher.cached(package.download)]
@@ -81,6 +88,7 @@ def _make(
             furnish(tree)
         register(tree, unpacked)
         link_alternatives(tree, unpacked)
+        cache_libraries(tree, below)
         return _write(tree, store, compression, epoch)
     finally:
         for spool in spools.values():

@@ -6,13 +6,10 @@ import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 
+from wherry.debian.apt import CHECK_VARIABLE, VARIABLE, read, setting_files, source_files
 from wherry.errors import UsageError
-
-VARIABLE = "WHERRY_DEBIAN_MIRROR"
-CHECK_VARIABLE = "WHERRY_DEBIAN_CHECK_VALID_UNTIL"
 
 _NO = {"0", "no", "false", "off", "without", "disable"}
 _SCHEMES = ("http://", "https://", "file:/", "copy:/")
@@ -74,39 +71,14 @@ def find_mirror(wanted: str = "", root: Path = Path("/")) -> Mirror:
     return Mirror(tuple(archives), tuple(security) or _siblings(archives), bool(security), check)
 
 
-def fingerprint(wanted: str = "", root: Path = Path("/")) -> str:
-    """A short text that changes when :func:`find_mirror` may give something else; reads files, parses none."""
-    digest = sha256()
-    digest.update(repr((wanted or os.environ.get(VARIABLE, ""), os.environ.get(CHECK_VARIABLE, ""))).encode())
-    if not wanted and not os.environ.get(VARIABLE):
-        for path in _source_files(root):
-            digest.update(_read(path).encode())
-    return digest.hexdigest()
-
-
 def apt_entries(root: Path = Path("/")) -> Iterator[Entry]:
     """What apt's source files under ``root`` say, enabled binary archives only, in apt's order."""
-    for path in _source_files(root):
-        text = _read(path)
+    for path in source_files(root):
+        text = read(path)
         found = _deb822(text, str(path)) if path.suffix == ".sources" else _one_line(text)
         for entry in found:
             for uri in _expand(entry.uri, root):
                 yield Entry(uri, entry.suite, entry.components, entry.check_valid_until)
-
-
-def _source_files(root: Path) -> list[Path]:
-    apt = root / "etc/apt"
-    parts = apt / "sources.list.d"
-    named = sorted(path for path in parts.glob("*") if path.suffix in {".list", ".sources"}) if parts.is_dir() else []
-    main = apt / "sources.list"
-    return [path for path in (main, *named) if path.is_file()]
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text("utf-8", "replace")
-    except OSError:
-        return ""  # apt, too, goes on without files that it may not read
 
 
 def _one_line(text: str) -> Iterator[Entry]:
@@ -141,7 +113,7 @@ def _expand(uri: str, root: Path) -> Iterator[str]:
     """``uri`` as URLs that we can read: a mirror list as its members (apt-transport-mirror(1)), others as they are."""
     if uri.startswith("mirror+file:"):
         path = root / uri.removeprefix("mirror+file:").lstrip("/")
-        for line in _read(path).splitlines():
+        for line in read(path).splitlines():
             words = line.split("#")[0].split()
             if words and words[0].startswith(_SCHEMES):
                 yield _url(words[0])
@@ -168,12 +140,9 @@ def _checks_valid_until(root: Path) -> bool:
     """Whether an expired archive is an error: WHERRY_DEBIAN_CHECK_VALID_UNTIL, or apt's Acquire::Check-Valid-Until."""
     if value := os.environ.get(CHECK_VARIABLE, "").strip().lower():
         return value not in _NO
-    apt = root / "etc/apt"
-    parts = apt / "apt.conf.d"
     answer = True
-    for path in (*(sorted(parts.glob("*")) if parts.is_dir() else ()), apt / "apt.conf"):
-        if path.is_file() and path.suffix in {"", ".conf"}:
-            answer = _setting(_read(path), answer)
+    for path in setting_files(root):
+        answer = _setting(read(path), answer)
     return answer
 
 

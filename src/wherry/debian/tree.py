@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import posixpath
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
@@ -14,6 +15,7 @@ from wherry.errors import WherryError
 from wherry.layers.entry import Entry, parents
 
 _PIECE = 1 << 18
+_MOST_LINKS = 40  # as Linux follows
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +94,16 @@ class Tree:
         """Set ``node`` unless something is there."""
         self.nodes.setdefault(node.entry.path, node)
 
+    def resolve(self, path: str) -> str:
+        """Where ``path`` leads if the last part of it is a link, and so on; perhaps out of the tree."""
+        for _ in range(_MOST_LINKS):
+            node = self.nodes.get(path)
+            if node is None or node.entry.kind not in {"symlink", "hardlink"}:
+                break
+            above = "/" if node.entry.kind == "hardlink" else f"/{posixpath.dirname(path)}"
+            path = placed(posixpath.normpath(posixpath.join(above, node.entry.link)).lstrip("/"))
+        return path
+
     def merge(self, unpacked: list[Unpacked]) -> None:
         """Add packages' files. Raises :class:`WherryError` if two ship different things under one path."""
         replacing = {one.package.name: {relation.name for relation in one.package.replaces} for one in unpacked}
@@ -158,3 +170,19 @@ def content(node: Node) -> bytes:
         return node.data
     with node.data.path.open("rb") as file:
         return b"".join(node.data.pieces({node.data.path: file}))
+
+
+def reader(node: Node) -> Callable[[int, int], bytes]:
+    """Reads from a file's bytes: where to begin, and how many at most."""
+
+    def read(offset: int, size: int) -> bytes:
+        if isinstance(node.data, bytes):
+            return node.data[offset : offset + size]
+        size = min(size, node.data.size - offset)
+        if size <= 0:
+            return b""
+        with node.data.path.open("rb", buffering=0) as file:
+            file.seek(node.data.offset + offset)
+            return file.read(size)
+
+    return read

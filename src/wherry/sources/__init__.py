@@ -1,6 +1,6 @@
 """Where a base image or a build context comes from, each behind one small interface.
 
-``open_source`` finds the kind by how the name begins. Reading what a base holds is :mod:`~wherry.sources.inspect`.
+``open_source`` finds the kind by how the name begins. What a base holds, :mod:`~wherry.sources.inspect` says.
 """
 
 from __future__ import annotations

@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from wherry.debian.base import Recipe, Workshop
+from wherry.debian.base import Assembled, Recipe, Workshop
 from wherry.errors import UsageError
 from wherry.events import Task
 from wherry.image import History, Image, ImageConfig, Layer, Platform, RuntimeConfig
 from wherry.image.config import timestamp
 from wherry.sources.base import Facts
-from wherry.sources.inspect import dpkg_stanzas, files, os_release, remember
+from wherry.sources.inspect import remember
 from wherry.target import Interpreter, Libc
 
 _ENV = (
@@ -44,14 +44,21 @@ class DebianSource:
             created=created,
         )
         image = Image.of(config, made.layers, {})
-        minor = ".".join(made.python.split(".")[:2])
         for remark in made.remarks:
             task.note(remark)
-        version = re.match(r"(\d+)\.(\d+)", made.libc)
-        if version and len(made.layers) == 1:  # what was included may hold further interpreters
-            libc = Libc("glibc", int(version[1]), int(version[2]))
-            remember(image, Facts(libc, (Interpreter(made.python, f"/usr/bin/python{minor}"),)), self.workshop.store)
+        if facts := _facts(made):
+            remember(image, facts, self.workshop.store)
         return image
+
+
+def _facts(made: Assembled) -> Facts | None:
+    """What the base holds, without a look; None if that takes one: what was included may hold further interpreters."""
+    libc = made.libc.split(".")[:2]
+    if len(made.layers) > 1 or len(libc) < 2 or not all(number.isdigit() for number in libc):
+        return None
+    minor = ".".join(made.python.split(".")[:2])
+    interpreter = Interpreter(made.python, f"/usr/bin/python{minor}")
+    return Facts(Libc("glibc", int(libc[0]), int(libc[1])), (interpreter,))
 
 
 def add_packages(
@@ -62,9 +69,12 @@ def add_packages(
     ``suite`` is that of the image if it is not given. None if nothing is missing. Raises :class:`UsageError` if the
     image is not Debian's or a name is unknown, :class:`~wherry.errors.WherryError` as assembling does.
     """
+    from wherry.debian import ldcache
     from wherry.debian.package import Package, paragraph
+    from wherry.sources.facts import TELLING, dpkg_stanzas, os_release
+    from wherry.sources.files import files
 
-    found = files(image, workshop.store)
+    found = files(image, workshop.store, f"{TELLING}|{ldcache.FILES}")
     stanzas = list(dpkg_stanzas(found))
     release = os_release(found)
     if not stanzas or release.get("ID") != "debian":
@@ -76,4 +86,5 @@ def add_packages(
     if not suite:
         raise UsageError("the base does not say which Debian it is", hint="Choose a base such as debian://trixie.")
     installed = [Package.parse(paragraph(stanza)) for stanza in stanzas]
-    return workshop.extend(names, suite, image.config.platform, installed, task)
+    below = {path: data for path, data in found.data.items() if re.fullmatch(ldcache.FILES, path)}
+    return workshop.extend(names, suite, image.config.platform, installed, task, below)
