@@ -142,6 +142,8 @@ def _layers(
                 one = owner[distribution.name]
                 if all(other.name in here for other in one.distributions):
                     futures[one.name] = pool.submit(packed, one)
+        layers |= {name: future.result() for name, future in futures.items()}
+        # What packing has found out of each wheel is remembered, so this comes last.
         everything = [distribution for one in groups for distribution in one.distributions]
         check_conflicts(
             everything,
@@ -149,7 +151,6 @@ def _layers(
             store=store,
             wheel=lambda distribution: here.get(distribution.name) or work.fetcher.get(distribution.wheel),
         )
-        layers |= {name: future.result() for name, future in futures.items()}
     except BaseException:
         if compiler:
             compiler.close()  # whoever waits for bytecode is waiting in vain

@@ -32,7 +32,9 @@ def selection(
     for known, chosen in snapshot.chosen:
         if known == requirements:
             return snapshot, chosen
-    chosen = _selected(requirements, target_of(snapshot), work, task)
+    with task.step(f"resolve {requirements.path or 'the project'}") as part:
+        chosen = _selected(requirements, target_of(snapshot), work, part)
+        part.detail = f"{len(chosen)} distribution{'' if len(chosen) == 1 else 's'}"
     return replace(snapshot, chosen=(*snapshot.chosen, (requirements, chosen))), chosen
 
 

@@ -11,7 +11,6 @@ from wherry.solve.snapshot import Snapshot
 from wherry.solve.target import target_of
 from wherry.solve.work import Work
 from wherry.wheels.distribution import Distribution, Project
-from wherry.wheels.project import build_wheel
 
 
 def build_wheels(step: BuildWheels, snapshot: Snapshot, work: Work, task: Task) -> Snapshot:
@@ -20,6 +19,8 @@ def build_wheels(step: BuildWheels, snapshot: Snapshot, work: Work, task: Task) 
     snapshot, chosen = selection(step.requirements, snapshot, work, task)
     projects = [one for one in chosen if isinstance(one, Project)]
     wheels: list[tuple[str, Distribution]] = []
+    if projects:
+        from wherry.wheels.project import build_wheel
     cached = True
     for project in projects:
         with task.step(f"build {project.name} of {project.path}") as part:

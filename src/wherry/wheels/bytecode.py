@@ -10,18 +10,20 @@ from __future__ import annotations
 import os
 import re
 import struct
-import subprocess
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from wherry.errors import WherryError
+
+if TYPE_CHECKING:
+    import subprocess
+    from concurrent.futures import Future, ThreadPoolExecutor
 
 VERSION = 1
 """Part of every key: to be raised when the same source would give other bytecode."""
@@ -119,6 +121,8 @@ class Compiler:
 
     def results(self, work: Iterable[Chunk]) -> Iterator[tuple[Compiled, ...]]:
         """What each chunk gives, in order; ``work`` is read only as far ahead as the workers need."""
+        from concurrent.futures import CancelledError
+
         waiting: deque[Future[tuple[Compiled, ...]]] = deque()
         try:
             for chunk in work:
@@ -134,6 +138,8 @@ class Compiler:
                 future.cancel()
 
     def _submit(self, chunk: Chunk) -> Future[tuple[Compiled, ...]]:
+        from concurrent.futures import ThreadPoolExecutor
+
         with self._lock:
             if self._closed:
                 raise _closed()
@@ -312,6 +318,7 @@ def bytecode_path(path: str, tag: str) -> str:
 
 def host_launch(executable: str) -> Launch:
     """A :data:`Launch` of an interpreter on this machine."""
+    import subprocess
 
     def launch(arguments: Sequence[str]) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
