@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from wherry.cli.progress import chosen, human_size, human_time, progress
+from wherry.cli.measures import human_size, human_time
+from wherry.cli.progress import chosen, progress
 from wherry.events import Event, Finished, Note, Output, Progress, Started
 
 BUILD: list[Event] = [

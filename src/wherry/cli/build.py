@@ -11,8 +11,9 @@ import click
 
 import wherry
 from wherry.cli.interrupt import stopping
+from wherry.cli.measures import human_size, human_time
 from wherry.cli.options import key_values, store_option
-from wherry.cli.progress import STYLES, human_size, human_time, progress
+from wherry.cli.progress import STYLES, progress
 
 if TYPE_CHECKING:
     from wherry.sinks import Output

@@ -8,8 +8,8 @@ from pathlib import Path
 import click
 
 import wherry
+from wherry.cli.measures import human_size
 from wherry.cli.options import store_option
-from wherry.cli.progress import human_size
 from wherry.image.json import Json
 
 

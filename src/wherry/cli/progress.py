@@ -14,36 +14,15 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields
 from typing import Protocol, TextIO
 
+from wherry.cli.measures import human_size, human_time
 from wherry.events import Event, Finished, Note, Output, Progress, Started
 from wherry.image.json import Json
 
 STYLES = ("auto", "tty", "plain", "json", "quiet")
 """The values of ``--progress``, as in docker buildx."""
 
-_UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
 _DEEPEST = 2  # plain: work below this depth is a detail of its parent, shown only if it fails
 _REMIND = 5.0  # plain: seconds between lines about the bytes of one piece of work
-
-
-def human_size(count: int) -> str:
-    """``count`` bytes as people write it, in powers of 1000 as Docker does: ``45.1 MB``."""
-    if count < 1000:
-        return f"{count} B"
-    number = float(count)
-    units = iter(_UNITS)
-    unit = next(units)
-    while number >= 999.95 and (larger := next(units, None)):
-        number /= 1000
-        unit = larger
-    return f"{number:.1f} {unit}"
-
-
-def human_time(seconds: float) -> str:
-    """A duration: ``0.3s``, ``12.6s``, ``2m05s``."""
-    if seconds < 59.95:
-        return f"{seconds:.1f}s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes}m{rest:02}s"
 
 
 def chosen(style: str, stream: TextIO) -> str:

@@ -10,8 +10,8 @@ from pathlib import Path
 import click
 
 import wherry
+from wherry.cli.measures import human_size
 from wherry.cli.options import store_option
-from wherry.cli.progress import human_size
 from wherry.errors import UsageError
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}

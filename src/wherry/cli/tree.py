@@ -18,7 +18,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from wherry.cli.progress import human_size, human_time
+from wherry.cli.measures import human_size, human_time
 from wherry.events import Event, Finished, Note, Outcome, Output, Progress, Started
 
 _FRAMES = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"

@@ -29,7 +29,7 @@ from wherry.wheels.environment import Environment
 
 if TYPE_CHECKING:
     from wherry.layers.writer import LayerWriter
-    from wherry.wheels.bytecode import Chunk, Compiler
+    from wherry.wheels.bytecode import Chunk, Compiled, Compiler
     from wherry.wheels.destination import File, LayerDestination
 
 VERSION = 1
@@ -129,7 +129,7 @@ def _pack(
         for destination in destinations:
             owners.add(destination.wheel.wanted.name, {path: file.hash for path, file in destination.files.items()})
         owners.check()
-        bytecode = _bytecode(destinations, environment, compiler, store, stack) if compiler else {}
+        bytecode = _bytecode(destinations, environment, compiler, store, stack, task) if compiler else {}
         files: dict[str, File] = {}
         for number, destination in enumerate(destinations):
             for file in destination.finish(bytecode.get(number, ())):
@@ -163,6 +163,7 @@ def _bytecode(
     compiler: Compiler,
     store: Store,
     stack: ExitStack,
+    task: Task | None,
 ) -> dict[int, list[File]]:
     """Bytecode files by the destination's number: those of each wheel from the cache, or made now and kept there."""
     keys = {
@@ -175,7 +176,7 @@ def _bytecode(
         if (value := store.cache.get(key)) is not None:
             found[number] = value
     missing = [number for number in keys if number not in found]
-    for number, value in _compiled([(n, destinations[n]) for n in missing], compiler, store):
+    for number, value in _compiled([(n, destinations[n]) for n in missing], compiler, store, task):
         needs = [Digest(as_str(value["blob"], keys[number]))]
         store.cache.put(keys[number], value, needs)
         found[number] = value
@@ -187,7 +188,7 @@ def _bytecode(
 
 
 def _compiled(
-    destinations: Sequence[tuple[int, LayerDestination]], compiler: Compiler, store: Store
+    destinations: Sequence[tuple[int, LayerDestination]], compiler: Compiler, store: Store, task: Task | None
 ) -> Iterator[tuple[int, dict[str, Json]]]:
     """Each destination's number with its bytecode: the blob that holds it, and paths and sizes in the blob's order.
 
@@ -196,17 +197,25 @@ def _compiled(
     """
     from wherry.wheels.bytecode import LARGEST, Source, chunks
 
-    owners: deque[int] = deque()
+    owners: deque[tuple[int, int]] = deque()
+    if task:
+        task.expect(sum(one.size for _, destination in destinations for one in destination.modules))
 
     def work() -> Iterator[Chunk]:
         for number, destination in destinations:
             modules = (one for one in destination.modules if one.size <= LARGEST)
             for chunk in chunks(Source(f"/{one.path}", b"".join(one.pieces())) for one in modules):
-                owners.append(number)
+                owners.append((number, sum(len(one.data) for one in chunk)))
                 yield chunk
 
-    results = ((owners.popleft(), result) for result in compiler.results(work()))
-    for number, group in groupby(results, key=itemgetter(0)):
+    def results() -> Iterator[tuple[int, tuple[Compiled, ...]]]:
+        for result in compiler.results(work()):
+            number, size = owners.popleft()
+            if task:
+                task.advance(size)
+            yield number, result
+
+    for number, group in groupby(results(), key=itemgetter(0)):
         files: list[Json] = []
         with store.blobs.writer() as blob:
             for _, result in group:
