@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -22,17 +22,6 @@ if TYPE_CHECKING:
     from wherry.wheels.bytecode import Compiler, Launch
 
 
-def bytecode_identity(version: str) -> str:
-    """What a compiler of Python ``version`` calls itself in cache keys, known without starting one."""
-    from wherry.wheels.bytecode import Compiler
-
-    return Compiler(_nobody, version).identity
-
-
-def _nobody(arguments: Sequence[str]) -> subprocess.Popen[bytes]:
-    raise AssertionError("this compiler only has a name")
-
-
 @contextmanager
 def open_compiler(snapshot: Snapshot, work: Work, task: Task) -> Iterator[Compiler | None]:
     """A compiler for the stage's Python; None, with a note to the user, if there is none to be had.
@@ -44,9 +33,10 @@ def open_compiler(snapshot: Snapshot, work: Work, task: Task) -> Iterator[Compil
 
     interpreter = target_of(snapshot).interpreter
     launch, reason = _own(snapshot, work, task)
-    version = interpreter.version
+    version, maker = interpreter.version, ""
     if launch is None:
         launch, version = _of_this_machine(interpreter)
+        maker = "host"
     if launch is None:
         work.reporter.note(
             f"no bytecode: the base's Python {interpreter.version} cannot run here ({reason}), and this machine has "
@@ -54,7 +44,7 @@ def open_compiler(snapshot: Snapshot, work: Work, task: Task) -> Iterator[Compil
         )
         yield None
         return
-    with Compiler(launch, version) as compiler:
+    with Compiler(launch, version, maker=maker) as compiler:
         yield compiler
 
 

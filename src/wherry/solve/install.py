@@ -11,7 +11,7 @@ from wherry.image import Layer
 from wherry.image.config import timestamp
 from wherry.image.json import Json, as_list, as_object, as_str
 from wherry.plan import Install, Requirements
-from wherry.solve.compiler import bytecode_identity, open_compiler
+from wherry.solve.compiler import open_compiler
 from wherry.solve.keys import cache_key
 from wherry.solve.selection import distributions, selection
 from wherry.solve.snapshot import Added, Snapshot
@@ -20,6 +20,7 @@ from wherry.solve.work import Work
 from wherry.wheels.distribution import Distribution
 from wherry.wheels.environment import Environment
 from wherry.wheels.grouping import Group, group
+from wherry.wheels.identity import bytecode_identity
 
 if TYPE_CHECKING:
     from concurrent.futures import Future

@@ -12,13 +12,14 @@ from wherry.events import Task
 from wherry.image import Layer
 from wherry.image.config import timestamp
 from wherry.layers.entry import Entry, parents
-from wherry.solve.compiler import bytecode_identity, open_compiler
+from wherry.solve.compiler import open_compiler
 from wherry.solve.keys import cache_key
 from wherry.solve.results import cached_layer, layer_once
 from wherry.solve.snapshot import Added, Snapshot
 from wherry.solve.target import target_of
 from wherry.solve.work import Work
 from wherry.sources.base import is_debian
+from wherry.wheels.identity import bytecode_identity
 
 if TYPE_CHECKING:
     from wherry.wheels.bytecode import Compiler

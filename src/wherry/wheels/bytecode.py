@@ -20,13 +20,11 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from wherry.errors import WherryError
+from wherry.wheels.identity import bytecode_identity
 
 if TYPE_CHECKING:
     import subprocess
     from concurrent.futures import Future, ThreadPoolExecutor
-
-VERSION = 1
-"""Part of every key: to be raised when the same source would give other bytecode."""
 
 LARGEST = 8 << 20
 """Sources of more bytes than this are not compiled: the compiler needs a hundred times their memory."""
@@ -70,12 +68,14 @@ class _Broken(Exception):
 class Compiler:
     """Compiles sources on ``workers`` processes, started when the first chunk comes. Safe to use from any thread.
 
-    ``version`` is the full version of the interpreter that ``launch`` starts.
+    ``version`` is the full version of the interpreter that ``launch`` starts, ``maker`` tells it from others of that
+    version that might write another byte.
     """
 
     launch: Launch
     version: str
     workers: int = field(default_factory=lambda: os.cpu_count() or 1)
+    maker: str = ""
     _pool: ThreadPoolExecutor | None = None
     _running: set[_Worker] = field(default_factory=set)
     _idle: list[_Worker] = field(default_factory=list)
@@ -85,7 +85,7 @@ class Compiler:
     @property
     def identity(self) -> str:
         """What the bytecode depends on besides its source: for cache keys."""
-        return f"{VERSION} {self.version}"
+        return bytecode_identity(self.version, self.maker)
 
     @property
     def tag(self) -> str:

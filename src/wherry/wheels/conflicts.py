@@ -18,12 +18,10 @@ from wherry.layers.entry import parents
 from wherry.store import Store
 from wherry.wheels.distribution import Distribution
 from wherry.wheels.environment import Environment
+from wherry.wheels.identity import CONFLICTS
 
 if TYPE_CHECKING:
     from wherry.wheels.destination import LayerDestination
-
-VERSION = 1
-"""Part of every key: to be raised when the same wheel would install other files."""
 
 Claims = Mapping[str, str]
 """What a wheel installs: path from the image's root to the content's hash, as RECORD writes it."""
@@ -104,7 +102,7 @@ def _claims(
 def _key(distribution: Distribution, environment: Environment) -> str:
     wheel = ":".join(distribution.wheel.key)
     parts: Json = [
-        VERSION,
+        CONFLICTS,
         distribution.name,
         wheel,
         distribution.direct_url,

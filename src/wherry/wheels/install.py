@@ -26,14 +26,12 @@ from wherry.layers.entry import Entry, parents
 from wherry.store import Store
 from wherry.wheels.distribution import Distribution
 from wherry.wheels.environment import Environment
+from wherry.wheels.identity import INSTALL
 
 if TYPE_CHECKING:
     from wherry.layers.writer import LayerWriter
     from wherry.wheels.bytecode import Chunk, Compiled, Compiler
     from wherry.wheels.destination import File, LayerDestination
-
-VERSION = 1
-"""Part of every key: to be raised when the same wheels would give another layer."""
 
 _PIECE = 1 << 18
 
@@ -57,7 +55,7 @@ def pack_key(
     """The name of the layer that :func:`pack` makes of these: everything that its bytes depend on."""
     wheels: Json = sorted([one.name, one.version, *one.wheel.key, one.direct_url] for one in distributions)
     parts: Json = [
-        VERSION,
+        INSTALL,
         wheels,
         environment.prefix,
         environment.interpreter.minor,
