@@ -393,6 +393,17 @@ def test_a_transfer_can_be_given_up(server: Server, fetch: Fetcher) -> None:
     assert partials(fetch) == []
 
 
+def test_a_transfer_whose_fetcher_is_closed_leaves_nothing(server: Server, fetch: Fetcher) -> None:
+    server.will(broken_after(1000))
+
+    def advance(_: int) -> None:
+        fetch.__exit__()
+
+    with pytest.raises(Stopped):
+        fetch.get(download(server, size=True), advance)
+    assert list((fetch.root / "partial").iterdir()) == []
+
+
 def test_giving_up_does_not_wait_for_the_next_attempt(
     server: Server, fetch: Fetcher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -541,3 +552,13 @@ def test_a_full_disk_is_a_clear_error(server: Server, fetch: Fetcher) -> None:
     with pytest.raises(StoreError, match="no space left"):
         fetch.get(download(server))
     assert partials(fetch) == []
+
+
+@pytest.mark.parametrize("value", ["../../../wanted", "", "0" * 63, "0" * 63 + "x", "0" * 65])
+def test_what_is_no_hash_names_no_file(tmp_path: Path, value: str) -> None:
+    outside = tmp_path / "wanted"
+    outside.write_text("mine")
+    with Fetcher(tmp_path / "store" / "files") as fetcher, pytest.raises(WherryError, match="hash"):
+        fetcher.get(Download(outside.as_uri(), {"sha256": value}))
+    assert [path.name for path in tmp_path.iterdir()] == ["wanted"]
+    assert outside.read_text() == "mine"

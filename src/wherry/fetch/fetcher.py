@@ -29,7 +29,8 @@ _PIECE = 1 << 18
 _ATTEMPTS = 5
 _FIRST_DELAY = 0.4  # seconds, doubled for every further attempt
 _LONGEST_DELAY = 60.0
-_STRONG = ("sha256", "sha512", "sha384", "blake2b")
+_STRONG = {"sha256": 64, "sha512": 128, "sha384": 96, "blake2b": 128}  # the best first, with their hex digits
+_HEX = frozenset("0123456789abcdefABCDEF")
 _RETRIED = {408, 425, 429, 500, 502, 503, 504}
 
 Advance = Callable[[int], None]
@@ -53,9 +54,17 @@ class Download:
 
     @property
     def key(self) -> tuple[str, str]:
-        """The strongest hash: (algorithm, hex digits). Raises :class:`WherryError` if there is none that we trust."""
-        for algorithm in _STRONG:
+        """The strongest hash: (algorithm, hex digits). Raises :class:`WherryError` if there is none that we trust.
+
+        It names the file in the store, and a lock may say anything: what is no hash is refused.
+        """
+        for algorithm, digits in _STRONG.items():
             if value := self.hashes.get(algorithm):
+                if len(value) != digits or not set(value) <= _HEX:
+                    raise WherryError(
+                        f"{self.name or redacted(self.url)}: {value[:80]!r} is no {algorithm} hash",
+                        hint="Write the lock anew with the tool that made it.",
+                    )
                 return algorithm, value.lower()
         raise WherryError(
             f"{self.name or redacted(self.url)} has no hash that can be trusted",
@@ -77,11 +86,14 @@ class Fetcher:
         self._credentials = Credentials()
         self._bundle = ""
         self._lock = threading.Lock()
+        self._closed = threading.Event()
 
     def __enter__(self) -> Fetcher:
         return self
 
     def __exit__(self, *_: object) -> None:
+        """Close; transfers that are still under way in other threads are given up."""
+        self._closed.set()
         if self._client is not None:
             self._client.close()
 
@@ -122,15 +134,18 @@ class Fetcher:
         path = self.root / algorithm / value
         partial = self.root / "partial" / f"{algorithm}-{value}"
         transfer = _Transfer(download, partial, advance or (lambda _: None), stop or threading.Event())
+        lock = partial.with_suffix(".lock")
         with storing(self.root):
             path.parent.mkdir(parents=True, exist_ok=True)
             partial.parent.mkdir(parents=True, exist_ok=True)
-            with locked(partial.with_suffix(".lock")):
-                if not path.is_file():
-                    self._fetch(transfer)
-                    partial.replace(path)
-        with suppress(OSError):
-            partial.with_suffix(".lock").unlink()  # whoever waits for it finds the file
+            try:
+                with locked(lock):
+                    if not path.is_file():
+                        self._fetch(transfer)
+                        partial.replace(path)
+            finally:
+                with suppress(OSError):
+                    lock.unlink()  # whoever waits for it makes it anew
         return path
 
     def read(self, url: str, *, headers: Mapping[str, str] | None = None, limit: int = 64 << 20) -> bytes:
@@ -172,8 +187,11 @@ class Fetcher:
         except Stopped:
             transfer.partial.unlink(missing_ok=True)
             raise
-        except OSError as error:
-            if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        except Exception as error:
+            if self._closed.is_set():
+                transfer.partial.unlink(missing_ok=True)
+                raise Stopped from error
+            if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
                 transfer.partial.unlink(missing_ok=True)  # half a file would only keep the disk full
             raise
 
