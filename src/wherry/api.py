@@ -44,12 +44,22 @@ __all__ = [
 
 
 def default_store() -> Path:
-    """The store's folder: ``WHERRY_STORE``, or ``wherry/store`` in the user's cache directory (XDG on Linux)."""
+    """The store's folder: ``WHERRY_STORE``, or ``wherry/store`` in the user's cache directory (XDG on Linux).
+
+    Raises :class:`UsageError` for a user without a home.
+    """
     if path := os.environ.get("WHERRY_STORE"):
         return Path(path)
     if sys.platform == "linux":  # what platformdirs would say, without its import on the warm path
-        cache = os.environ.get("XDG_CACHE_HOME", "")
-        return (Path(cache) if Path(cache).is_absolute() else Path.home() / ".cache") / "wherry" / "store"
+        cache = Path(os.environ.get("XDG_CACHE_HOME", ""))
+        if not cache.is_absolute():
+            try:
+                cache = Path.home() / ".cache"
+            except RuntimeError:  # HOME is not set, and this user is not in /etc/passwd
+                raise UsageError(
+                    "there is no home folder to keep the store in", hint="Name a folder in WHERRY_STORE or --store."
+                ) from None
+        return cache / "wherry" / "store"
     from platformdirs import user_cache_path
 
     return user_cache_path("wherry", appauthor=False) / "store"

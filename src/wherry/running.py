@@ -183,7 +183,7 @@ def _container(store: Store) -> Iterator[Path]:
             if handle is not None:
                 _remove(handle, old)
         lock = folders / f"{os.getpid()}-{os.urandom(4).hex()}.lock"
-        handle = try_lock(lock)
+        handle = try_lock(lock, wait=True)  # another run may just be looking whether it is a dead one's
         assert handle is not None
     try:
         with storing(folders):

@@ -7,4 +7,4 @@ import re
 
 def redacted(url: str) -> str:
     """``url`` without user name and password; any other text as it is."""
-    return re.sub(r"^([a-zA-Z][\w+.-]*://)[^/@]*@", r"\1", url)
+    return re.sub(r"^([a-zA-Z][\w+.-]*://)[^/?#]*@", r"\1", url)  # a password may hold an @ that should be escaped

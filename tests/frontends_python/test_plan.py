@@ -336,6 +336,9 @@ def test_the_time_of_everything_is_fixed(project: Project, monkeypatch: pytest.M
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
     assert plan(root).epoch == 1700000000
     assert plan(root, ProjectOptions(epoch=5)).epoch == 5
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "253402300800")  # the year 10000
+    with pytest.raises(UsageError, match="SOURCE_DATE_EPOCH"):
+        plan(root)
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "yesterday")
     with pytest.raises(UsageError, match="SOURCE_DATE_EPOCH"):
         plan(root)

@@ -15,7 +15,7 @@ from wherry.errors import WherryError
 from wherry.image import Descriptor, Digest, Image, ImageConfig, Layer, Platform, RuntimeConfig
 from wherry.image.mediatype import OCI_LAYER_ZSTD
 from wherry.solve import rootfs
-from wherry.solve.rootfs import clear, interpreter_launcher, open_rootfs
+from wherry.solve.rootfs import interpreter_launcher, open_rootfs
 from wherry.store import Store
 from wherry.target import Interpreter
 
@@ -72,8 +72,17 @@ def test_few_are_kept_and_those_in_use_always(
     assert later[-1].is_dir()
     assert len(list((store.path / "rootfs").iterdir())) <= 3
     used.close()
-    clear(store)
-    assert list((store.path / "rootfs").iterdir()) == []
+    monkeypatch.setattr(rootfs, "_KEPT", 0)
+    with open_rootfs(add_image(store, marker="one-more"), store) as root:
+        assert list((store.path / "rootfs").iterdir()) == [root.path.parent]
+
+
+def test_an_image_that_claims_anothers_layers_does_not_become_it(store: Store, add_image: AddImage) -> None:
+    good, bad = add_image(store, marker="good"), add_image(store, marker="bad")
+    claims = dataclasses.replace(bad, config=good.config, source=None)
+    with open_rootfs(claims, store), open_rootfs(good, store) as root:
+        assert (root.path / "good").exists()
+        assert not (root.path / "bad").exists()
 
 
 def test_a_missing_layer_is_an_error(store: Store, add_image: AddImage) -> None:

@@ -8,6 +8,7 @@ import pty
 import select
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable
 from itertools import pairwise
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from wherry.image import Image, RuntimeConfig
+from wherry.running import _container
 from wherry.store import Store
 
 if TYPE_CHECKING:
@@ -275,6 +277,7 @@ import json, sys
 from pathlib import Path
 from wherry.running import RunOptions, run_image
 from wherry.sandbox import BuiltinSandbox, Overlay, OverlayError
+from wherry.running import _container
 from wherry.store import Store
 
 class Plain(BuiltinSandbox):
@@ -301,3 +304,25 @@ def test_without_overlays_the_container_has_a_copy(boat: Boat) -> None:
     (root,) = roots(boat.wherry.store)
     assert "sailor" in (root / "etc/passwd").read_text()
     assert list((boat.wherry.store / "containers").iterdir()) == []
+
+
+def test_runs_that_begin_at_once_do_not_take_each_other_for_dead(store: Store) -> None:
+    start = threading.Barrier(8)
+    failed: list[BaseException] = []
+
+    def begin() -> None:
+        start.wait()
+        try:
+            for _ in range(50):
+                with _container(store) as folder:
+                    assert folder.is_dir()
+        except BaseException as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=begin) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failed == []
+    assert list((store.path / "containers").iterdir()) == []

@@ -10,12 +10,13 @@ import pytest
 from wherry.errors import UsageError, WherryError
 from wherry.events import Reporter, Task
 from wherry.fetch import Fetcher
-from wherry.image import Image, ImageConfig, Layer, Platform, RuntimeConfig
+from wherry.image import Descriptor, Image, ImageConfig, Layer, Platform, RuntimeConfig, digest_of
+from wherry.image.mediatype import OCI_LAYER
 from wherry.layers import reader
 from wherry.plan import Base, BuildContext, Configure, Copy, Plan, Stage, StageRef, Virtualenv
 from wherry.solve.configure import configure
 from wherry.solve.copy import copy
-from wherry.solve.keys import cache_key
+from wherry.solve.keys import cache_key, content_of
 from wherry.solve.snapshot import Added, Snapshot
 from wherry.solve.solver import needed_stages
 from wherry.solve.target import target_of
@@ -58,6 +59,16 @@ def test_a_cache_key_does_not_depend_on_the_order_of_its_parts() -> None:
 def test_a_cache_key_tells_kinds_and_values_apart() -> None:
     keys = {cache_key("copy", one=1), cache_key("install", one=1), cache_key("copy", one="1"), cache_key("copy", two=1)}
     assert len(keys) == 4
+
+
+def test_a_base_is_told_by_its_blobs_and_not_by_what_its_config_says(store: Store) -> None:
+    diff_id = digest_of(b"the same")
+    images = [
+        Image.of(ImageConfig(PLATFORM), (Layer(Descriptor(OCI_LAYER, store.blobs.add(data), 1), diff_id),), {})
+        for data in (b"a", b"b")
+    ]
+    assert images[0].config.diff_ids == images[1].config.diff_ids
+    assert content_of(images[0]) != content_of(images[1])
 
 
 def test_configuring_keeps_what_it_does_not_name(tmp_path: Path, store: Store) -> None:

@@ -142,6 +142,25 @@ def test_a_changed_project_is_built_again(case: Case, no_uv: Callable[[], None],
         case.build(epoch=EPOCH + (change == "epoch"))
 
 
+def test_a_version_that_the_environment_tells_is_built_anew(
+    case: Case, no_uv: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case.build()
+    no_uv()
+    monkeypatch.setenv("SETUPTOOLS_SCM_PRETEND_VERSION_FOR_HELLO", "2.0")
+    with pytest.raises(AssertionError, match="uv was run"):
+        case.build()
+
+
+def test_without_the_cache_a_project_is_built_again(case: Case, no_uv: Callable[[], None]) -> None:
+    case.build()
+    no_uv()
+    with pytest.raises(AssertionError, match="uv was run"):
+        build_wheel(
+            Project("hello", "."), case.context, target=TARGET, store=case.store, offline=True, epoch=EPOCH, anew=True
+        )
+
+
 def test_a_wheel_that_is_gone_is_built_again(case: Case) -> None:
     first = case.build()
     first[1].unlink()
@@ -266,7 +285,11 @@ def test_a_project_that_takes_its_version_from_git_gets_its_repository(case: Cas
     lib = case.context / "lib"
     before = tree.fingerprint(lib)
     git(case.context, "tag", "v1.0")
-    assert tree.fingerprint(lib) != before
+    tagged = tree.fingerprint(lib)
+    assert tagged != before
+    git(case.context, "tag", "v2.0", "v1.0")
+    git(case.context, "tag", "-d", "v1.0")
+    assert tree.fingerprint(lib) != tagged
     copy = tree.copy(lib, tmp_path / "copy", epoch=EPOCH)
     assert copy == tmp_path / "copy" / "lib"
     git(copy, "describe", "--tags", "--exact-match")

@@ -426,6 +426,53 @@ def test_other_inputs_are_resolved_anew(case: Case, no_uv: Callable[[], None]) -
             case.file(text)
 
 
+def test_another_value_of_a_variable_in_the_file_is_resolved_anew(
+    case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for version in ("1.0", "2.0"):
+        (tmp_path / version).mkdir()
+        wheel(tmp_path / version, "mine", version)
+    case.indexes = Indexes()
+    for version in ("1.0", "2.0"):
+        monkeypatch.setenv("PLACE", str(tmp_path / version))
+        assert case.file("--no-index\n--find-links ${PLACE}\nmine\n") == [f"mine {version}"]
+
+
+def test_another_distribution_at_the_same_place_is_resolved_anew(
+    case: Case, links: Path, no_uv: Callable[[], None]
+) -> None:
+    place = case.write("wheels/two-1.0-py3-none-any.whl", "")
+    shutil.copyfile(links / place.name, place)
+    case.write("requirements.txt", f"./wheels/{place.name}\n")
+    inputs = requirements_file(f"wheels/{place.name}")
+    assert case.chosen(inputs) == ["two 1.0"]
+    assert case.chosen(inputs) == ["two 1.0"]
+    with place.open("ab") as file:
+        file.write(b"more")
+    no_uv()
+    with pytest.raises(AssertionError, match="uv was run"):
+        case.chosen(inputs)
+
+
+def test_the_fetcher_learns_the_credentials_in_the_file(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[tuple[str, str, str]] = []
+
+    class Told(Fetcher):
+        def authorize(self, origin: str, user: str, password: str) -> None:
+            told.append((origin, user, password))
+
+    monkeypatch.setenv("WORD", "secret-word")
+    case.write("requirements.txt", "one\n--extra-index-url https://me:${WORD}@127.0.0.1:9/simple\n")
+    requirements = replace(requirements_file(), indexes=case.indexes)
+    for _ in range(2):  # also if the answer is remembered
+        told.clear()
+        resolve(requirements, AMD64, case.context, store=case.store, fetcher=Told(case.store.files))
+        assert told == [("https://127.0.0.1:9", "me", "secret-word")]
+    case.store.close()
+    kept = [path for path in case.store.path.rglob("*") if path.is_file()]
+    assert [path for path in kept if b"secret-word" in path.read_bytes()] == []
+
+
 def test_upgrade_sees_what_is_new(case: Case, tmp_path: Path) -> None:
     mine = tmp_path / "mine"
     mine.mkdir()

@@ -196,7 +196,8 @@ def command(
             if metadata_file:
                 write_metadata(metadata_file, image, result.names)
     if quiet:
-        click.echo(result.image.id)
+        # Standard output may have had an archive.
+        click.echo(result.image.id, err=any(output.dest == "-" for output in wanted))
     elif style != "json":
         click.echo(_summary(result, time.monotonic() - start), err=True)
     return 0
@@ -217,7 +218,7 @@ def _summary(result: wherry.BuildResult, seconds: float) -> str:
     """Name, digest, size, layers, and how much of it was there before."""
     name = ", ".join(result.names) or "an image without a name (give it one with -t)"
     layers = sum(len(image.layers) for image in result.images)
-    share = f", {result.reused / result.size:.0%} of it reused" if result.size else ""
+    share = f", {100 * result.reused // result.size}% of it reused" if result.size else ""
     return (
         f"\nBuilt {name} in {human_time(seconds)}\n"
         f"  digest  {result.image.digest}\n"

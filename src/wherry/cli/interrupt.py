@@ -16,10 +16,18 @@ from types import FrameType
 
 @contextmanager
 def stopping(*cleanups: Callable[[], None]) -> Iterator[None]:
-    """While the body runs, an interrupt runs ``cleanups`` and ends the process (exit code 128 + signal)."""
+    """While the body runs, an interrupt runs ``cleanups`` and ends the process (exit code 128 + signal).
+
+    A second interrupt ends it at once.
+    """
     owner = os.getpid()
 
+    def end(number: int, frame: FrameType | None) -> None:
+        os._exit(128 + number)
+
     def stop(number: int, frame: FrameType | None) -> None:
+        for one in numbers:
+            signal.signal(one, end)  # a second one waits for nothing, not even for a cleanup that hangs
         if os.getpid() == owner:
             for cleanup in cleanups:
                 try:
@@ -27,7 +35,7 @@ def stopping(*cleanups: Callable[[], None]) -> Iterator[None]:
                 except Exception as error:  # the process ends now, whatever a cleanup meets
                     print(f"wherry: while stopping: {error}", file=sys.stderr)
             print("wherry: interrupted", file=sys.stderr, flush=True)
-        os._exit(128 + number)
+        end(number, frame)
 
     numbers = [signal.SIGINT, signal.SIGTERM]
     before = {number: signal.signal(number, stop) for number in numbers}

@@ -34,6 +34,9 @@ def command(everything: bool, older_than: str | None, dry_run: bool, store: Path
         report = wherry.prune(opened, everything=everything, older_than=age, dry_run=dry_run)
     verb = "Would remove" if dry_run else "Removed"
     click.echo(f"{verb} {report.files} files, {human_size(report.bytes)}")
+    if report.kept:
+        count = f"{len(report.kept)} unpacked image" + ("" if len(report.kept) == 1 else "s")
+        click.echo(f"{count} stayed, whose files belong to other users: only these, or root, can remove them", err=True)
 
 
 def _seconds(text: str) -> float:

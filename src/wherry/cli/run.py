@@ -12,7 +12,7 @@ from wherry.cli.options import store_option
 from wherry.errors import WherryError
 
 
-@click.command("run", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@click.command("run", context_settings={"allow_interspersed_args": False})
 @click.option(
     "-e", "--env", "env", multiple=True, metavar="NAME[=VALUE]", help="A variable; without a value, this shell's."
 )

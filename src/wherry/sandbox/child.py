@@ -420,8 +420,11 @@ def raise_loopback() -> None:
 # -- the inner process ------------------------------------------------------------------------------
 
 
-def become(libc: Libc, spec: Spec, *, namespaced: bool, own: bool, status: int, terminal: bool) -> None:
-    """Become the command. Does not return; raises :class:`Failed` or OSError."""
+def become(libc: Libc, spec: Spec, *, namespaced: bool, own: bool, status: int, terminal: bool, joined: int) -> None:
+    """Become the command. Does not return; raises :class:`Failed` or OSError.
+
+    The pipe ``joined`` breaks when the keeper hears the terminal, too.
+    """
 
     def note(text: str) -> None:
         report(status, "note", 0, text)
@@ -430,6 +433,7 @@ def become(libc: Libc, spec: Spec, *, namespaced: bool, own: bool, status: int, 
     if terminal:
         os.setpgid(0, 0)
         os.tcsetpgrp(0, os.getpgrp())
+        os.read(joined, 1)  # a Ctrl-C that only process 1 hears of would be lost
     os.umask(0)
     if namespaced:
         if spec["hostname"]:
@@ -637,11 +641,13 @@ def main(spec_file: int, status: int, life: int) -> int:
             libc.call("prctl", SUBREAPER, 1, 0, 0, 0)
         terminal = owns_terminal()
         started, starting = os.pipe()
+        joined, joining = os.pipe()
         pid = os.fork()
         if pid == 0:
             os.close(started)
+            os.close(joining)
             os.close(life)
-            become(libc, spec, namespaced=namespaced, own=own, status=status, terminal=terminal)
+            become(libc, spec, namespaced=namespaced, own=own, status=status, terminal=terminal, joined=joined)
     except Failed as error:
         report(status, error.kind, error.number, str(error))
         return 125
@@ -655,6 +661,8 @@ def main(spec_file: int, status: int, life: int) -> int:
     group = os.getpgrp()
     if terminal:
         join_group(pid)
+    os.close(joining)
+    os.close(joined)
     null = os.open("/dev/null", os.O_RDWR)
     for descriptor in (0, 1, 2):  # a pipe must end when the command closes it
         os.dup2(null, descriptor)

@@ -15,7 +15,7 @@ from wherry.solve.results import layer_once
 from wherry.solve.snapshot import Added, Snapshot
 from wherry.solve.work import Work
 from wherry.sources.context import ContextFile, Memory, digest, walk
-from wherry.sources.ignore import Patterns
+from wherry.sources.ignore import Patterns, escape
 
 
 def copy(step: Copy, snapshot: Snapshot, work: Work, task: Task, stages: dict[str, Snapshot]) -> Snapshot:
@@ -39,7 +39,7 @@ def _taken_over(step: Copy, origin: Snapshot) -> tuple[Added, ...]:
 
 
 def _from_context(step: Copy, origin: BuildContext, work: Work, task: Task) -> Layer:
-    files = _chosen(step, walk(work.context, Patterns(origin.ignore), epoch=work.plan.epoch))
+    files = _chosen(step, walk(work.context, _patterns(origin, work), epoch=work.plan.epoch))
     memory = Memory(work.store.path, work.context, work.store.scratch())
     content = digest((file for _, file in files), memory)
     key = cache_key(
@@ -57,6 +57,15 @@ def _from_context(step: Copy, origin: BuildContext, work: Work, task: Task) -> L
     count = sum(file.entry.kind == "file" for _, file in files)
     task.detail = f"{count} file{'' if count == 1 else 's'}"
     return layer
+
+
+def _patterns(origin: BuildContext, work: Work) -> Patterns:
+    """What the Plan leaves out; and the store, which a CI job may keep in its checkout."""
+    store, context = work.store.path.resolve(), work.context.resolve()
+    if context not in store.parents:
+        return Patterns(origin.ignore)
+    own = escape(store.relative_to(context).as_posix())
+    return Patterns((*origin.ignore, own, f"{own}/**"))
 
 
 def _chosen(step: Copy, files: tuple[ContextFile, ...]) -> list[tuple[str, ContextFile]]:

@@ -20,7 +20,7 @@ from wherry.solve.work import Work
 from wherry.wheels.distribution import Distribution
 from wherry.wheels.environment import Environment
 from wherry.wheels.grouping import Group, group
-from wherry.wheels.identity import bytecode_identity
+from wherry.wheels.identity import INSTALL, bytecode_identity
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -57,6 +57,7 @@ def _key(wheels: Sequence[Distribution], environment: Environment, bytecode: str
     """The name of the whole result: a build with nothing to do need not look at one wheel after the other."""
     return cache_key(
         "install",
+        format=INSTALL,
         wheels=[[one.name, one.version, *one.wheel.key, one.wheel.size, one.direct_url] for one in wheels],
         environment=[environment.prefix, environment.interpreter.minor],
         bytecode=bytecode,

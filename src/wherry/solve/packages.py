@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from wherry.debian import FORMAT
 from wherry.events import Task
 from wherry.image import Image, Layer
 from wherry.image.config import timestamp
 from wherry.image.json import as_object, as_str
 from wherry.plan import Packages
-from wherry.solve.keys import cache_key
+from wherry.solve.keys import cache_key, content_of
 from wherry.solve.snapshot import Added, Snapshot
 from wherry.solve.work import Work
 
@@ -19,7 +20,8 @@ def add_packages(step: Packages, snapshot: Snapshot, work: Work, task: Task) -> 
     """
     key = cache_key(
         "packages",
-        base=[layer.diff_id for layer in snapshot.base.layers],
+        format=FORMAT,
+        base=content_of(snapshot.base),
         names=sorted(set(step.names)),
         mirror=snapshot.origin.mirror,
         compression=str(work.options.compression),

@@ -16,11 +16,6 @@ def cached_layer(work: Work, key: str) -> Layer | None:
     return Layer.from_json(value) if value is not None else None
 
 
-def keep_layer(work: Work, key: str, layer: Layer) -> None:
-    """Remember a layer that was just made."""
-    work.store.cache.put(key, layer.to_json(), [layer.descriptor.digest])
-
-
 def layer_once(work: Work, key: str, make: Callable[[], Layer]) -> tuple[Layer, bool]:
     """The layer under ``key``, made by ``make`` if need be; and whether it was there already."""
     if layer := cached_layer(work, key):
@@ -29,5 +24,5 @@ def layer_once(work: Work, key: str, make: Callable[[], Layer]) -> tuple[Layer, 
         if layer := cached_layer(work, key):
             return layer, True
         layer = make()
-        keep_layer(work, key, layer)
+        work.store.cache.put(key, layer.to_json(), [layer.descriptor.digest])
         return layer, False

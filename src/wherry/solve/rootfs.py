@@ -110,11 +110,6 @@ def unpack_into(image: Image, store: Store, root: Path, note: Note) -> None:
             (root / name).mkdir(0o755)
 
 
-def clear(store: Store) -> None:
-    """Remove all root filesystems that nobody uses; they are made anew when they are wanted."""
-    _trim(store, 0)
-
-
 def interpreter_launcher(image: Image, interpreter: Interpreter, store: Store) -> tuple[Launch | None, str]:
     """What starts ``interpreter`` of ``image`` in the sandbox, or None and why it cannot run here.
 
@@ -160,7 +155,9 @@ def _launcher(root: Rootfs, image: Image, interpreter: Interpreter, network: Net
 
 
 def _folder(image: Image, store: Store) -> Path:
-    key = sha256(" ".join((*image.config.diff_ids, *map(str, _users()))).encode()).hexdigest()
+    # By the blobs, whose digests were checked: what a foreign config says of its layers' diff IDs, nobody has checked.
+    layers = (layer.descriptor.digest for layer in image.layers)
+    key = sha256(" ".join((*layers, *map(str, _users()))).encode()).hexdigest()
     return store.path / "rootfs" / key[:32]
 
 

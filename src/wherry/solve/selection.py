@@ -57,7 +57,7 @@ def _selected(requirements: Requirements, target: Target, work: Work, task: Task
         extras=list(requirements.extras),
         groups=list(requirements.groups),
     )
-    if found := work.store.cache.get(key):
+    if not work.options.no_cache and (found := work.store.cache.get(key)):
         return tuple(_read(item) for item in as_list(found.get("chosen"), "a cached selection"))
     from wherry.wheels.indexes import has_credentials
     from wherry.wheels.select import select

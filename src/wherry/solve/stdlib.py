@@ -13,7 +13,7 @@ from wherry.image import Layer
 from wherry.image.config import timestamp
 from wherry.layers.entry import Entry, parents
 from wherry.solve.compiler import open_compiler
-from wherry.solve.keys import cache_key
+from wherry.solve.keys import cache_key, content_of
 from wherry.solve.results import cached_layer, layer_once
 from wherry.solve.snapshot import Added, Snapshot
 from wherry.solve.target import target_of
@@ -45,7 +45,7 @@ def with_stdlib_bytecode(snapshot: Snapshot, work: Work, task: Task) -> Snapshot
 def _key(snapshot: Snapshot, identity: str, work: Work) -> str:
     return cache_key(
         "stdlib",
-        base=[layer.diff_id for layer in snapshot.base.layers],
+        base=content_of(snapshot.base),
         bytecode=identity,
         compression=str(work.options.compression),
         epoch=work.plan.epoch,

@@ -33,6 +33,7 @@ def build_wheels(step: BuildWheels, snapshot: Snapshot, work: Work, task: Task) 
                 epoch=work.plan.epoch,
                 indexes=step.requirements.indexes,
                 task=part,
+                anew=work.options.no_cache,
             )
             cached = cached and part.outcome == "cached"
         wheels.append((project.path, wheel))

@@ -19,8 +19,8 @@ class Facts:
 
 
 def is_debian(source: str) -> bool:
-    """Whether a base of this name is assembled from Debian's packages."""
-    return source.startswith("debian:")
+    """Whether a base of this name is assembled from Debian's packages (``debian:12`` is a name in the store)."""
+    return source.startswith("debian://")
 
 
 class Source(Protocol):

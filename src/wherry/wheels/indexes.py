@@ -60,7 +60,7 @@ _REMOVED = {
     "PYTHONHOME",
 }
 _SECRET = ("PASSWORD", "USERNAME", "TOKEN")
-_USERINFO = re.compile(r"(?<=://)[^/@\s\"']+@")
+_USERINFO = re.compile(r"(?<=://)[^/?#\s\"']+@")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +86,17 @@ class Settings:
 
 
 def read_settings(
-    indexes: Indexes, context: Path, *, own_index: bool = False, environ: Mapping[str, str] | None = None
+    indexes: Indexes,
+    context: Path,
+    *,
+    own_index: bool = False,
+    own_urls: Iterable[str] = (),
+    environ: Mapping[str, str] | None = None,
 ) -> Settings:
     """The settings that hold for a project in ``context``.
 
-    ``own_index`` says that a requirements file has an ``--index-url`` of its own, which replaces pip's indexes.
+    ``own_index`` says that a requirements file has an ``--index-url`` of its own, which replaces pip's indexes;
+    ``own_urls`` are the URLs in such files, of which only the credentials matter here.
     Raises :class:`UsageError` if a configuration file cannot be read.
     """
     environ = os.environ if environ is None else environ
@@ -140,7 +146,7 @@ def read_settings(
         options=tuple(options),
         certificates=certificates,
         fingerprint=_fingerprint(env, options, files, context),
-        servers=tuple(_servers(env, tables)),
+        servers=tuple(_servers(env, tables, own_urls)),
     )
 
 
@@ -292,9 +298,11 @@ def _fingerprint(
     return tuple(lines)
 
 
-def _servers(env: Mapping[str, str], tables: Iterable[Mapping[str, object]]) -> Iterable[tuple[str, str, str]]:
-    """(origin, user, password) of each server that a setting has credentials for."""
-    urls: list[tuple[str, str]] = []
+def _servers(
+    env: Mapping[str, str], tables: Iterable[Mapping[str, object]], own: Iterable[str]
+) -> Iterable[tuple[str, str, str]]:
+    """(origin, user, password) of each server that a setting, or one of the URLs ``own``, has credentials for."""
+    urls = [("", url) for url in own]
     for name in ("UV_DEFAULT_INDEX", "UV_INDEX_URL", "UV_INDEX", "UV_EXTRA_INDEX_URL"):
         for word in env.get(name, "").split():
             label, given, url = word.partition("=")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import sys
 import zipfile
@@ -24,6 +25,7 @@ from wherry.wheels.select import describe, fits
 from wherry.wheels.uv import UvFailed, last_lines, python_options, run_uv, uv_identity
 
 _FORMAT = "1"
+_VERSION = re.compile(r"PRETEND_VERSION|SCM_VERSION|^PBR_VERSION$|DYNAMIC_VERSIONING_BYPASS")  # of backends' variables
 
 
 def build_wheel(
@@ -36,8 +38,9 @@ def build_wheel(
     epoch: int = DEFAULT_EPOCH,
     indexes: Indexes | None = None,
     task: Task | None = None,
+    anew: bool = False,
 ) -> tuple[Distribution, Path]:
-    """The wheel of ``project`` and its file in the store; built only if the project's files have changed.
+    """The wheel of ``project`` and its file in the store; built only if the project's files have changed, or ``anew``.
 
     ``epoch`` is the time of the wheel's files (SOURCE_DATE_EPOCH). Only wheels for any platform fit, as the
     backend runs on this machine. Raises :class:`UsageError` for a project that cannot be built at all,
@@ -50,10 +53,17 @@ def build_wheel(
             hint="Correct the path in the requirements.",
         )
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
-    parts = (_FORMAT, uv_identity(), python, str(epoch), tree.fingerprint(root))
+    parts = (
+        _FORMAT,
+        uv_identity(),
+        python,
+        str(epoch),
+        tree.fingerprint(root, store.path.resolve()),
+        *_told_versions(),
+    )
     key = "project:" + hashlib.sha256("\0".join(parts).encode()).hexdigest()
     with store.once(key):
-        built = _remembered(store.cache.get(key), store)
+        built = None if anew else _remembered(store.cache.get(key), store)
         if built is None:
             settings = read_settings(indexes or Indexes(), root)
             value = _build(project, root, store=store, offline=offline, epoch=epoch, settings=settings, task=task)
@@ -65,6 +75,11 @@ def build_wheel(
     distribution, path = built
     _check(project, distribution.wheel.name, path, target)
     return distribution, path
+
+
+def _told_versions() -> list[str]:
+    """The variables that tell a backend the version to build, in place of a repository."""
+    return sorted(f"{name}={value}" for name, value in os.environ.items() if _VERSION.search(name))
 
 
 def _build(
@@ -83,7 +98,7 @@ def _build(
         try:
             # Always the same name: some backends let a folder's name into the wheel.
             (place / "source").mkdir(parents=True)
-            copy = tree.copy(root, place / "source", epoch=epoch)
+            copy = tree.copy(root, place / "source", epoch=epoch, without=store.path.resolve())
             arguments = [
                 "build",
                 "--wheel",

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 _HASH = re.compile(r"--hash[=\s]\s*(\w+):([0-9A-Fa-f]+)")
 _NAME = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)")
 _INDEX = re.compile(r"\s*(?:-i|--index-url|--pypi-url)[=\s]")
+_URL = re.compile(r"\s*(?:-i|--index-url|--pypi-url|--extra-index-url|-f|--find-links)[=\s]\s*[\"']?([^\s\"']+)")
+_VARIABLE = re.compile(r"\$\{([A-Z0-9_]+)\}")
 _COMMENT = re.compile(r"(?:^|\s)#.*$")
 
 
@@ -26,20 +28,30 @@ _COMMENT = re.compile(r"(?:^|\s)#.*$")
 class FileOptions:
     """``hashes`` are those allowed for each name, as ``algorithm:digits``.
 
-    ``hashed`` says that every file must have one of them, ``own_index`` that there is an ``--index-url``.
+    ``hashed`` says that every file must have one of them, ``own_index`` that there is an ``--index-url``, ``urls``
+    are those of all indexes and pages of files.
     """
 
     hashes: Mapping[str, frozenset[str]]
     hashed: bool = False
     own_index: bool = False
+    urls: tuple[str, ...] = ()
+
+
+def expanded(text: str, variables: Mapping[str, str]) -> str:
+    """``text`` with ``${NAME}`` filled in, as pip and uv do; what has no value stays."""
+    return _VARIABLE.sub(lambda found: variables.get(found[1]) or found[0], text)
 
 
 def read_options(texts: Iterable[str]) -> FileOptions:
     """The options in requirements files (a file, and all that it includes)."""
     hashes: dict[str, frozenset[str]] = {}
     hashed = own_index = False
+    urls: list[str] = []
     for line in (line for text in texts for line in _lines(text)):
         own_index = own_index or _INDEX.match(line) is not None
+        if url := _URL.match(line):
+            urls.append(url[1])
         hashed = hashed or line.strip() == "--require-hashes"
         found = {f"{algorithm.lower()}:{digits.lower()}" for algorithm, digits in _HASH.findall(line)}
         if found:
@@ -47,7 +59,7 @@ def read_options(texts: Iterable[str]) -> FileOptions:
             if name := _NAME.match(line):
                 canonical = re.sub(r"[-_.]+", "-", name[1]).lower()
                 hashes[canonical] = hashes.get(canonical, frozenset()) | found
-    return FileOptions(hashes, hashed, own_index)
+    return FileOptions(hashes, hashed, own_index, tuple(urls))
 
 
 def held_to(lock: Pylock, options: FileOptions, what: str) -> Pylock:

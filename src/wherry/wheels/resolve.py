@@ -7,11 +7,12 @@ target, the index settings, uv itself. A remembered one costs no process and no 
 from __future__ import annotations
 
 import json
+import os
 import posixpath
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from hashlib import sha256
+from hashlib import file_digest, sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,8 +23,8 @@ from wherry.plan import DEFAULT_EPOCH, Requirements
 from wherry.store import Store
 from wherry.target import Target
 from wherry.wheels import lock as locks
-from wherry.wheels.indexes import Settings, has_credentials, read_settings
-from wherry.wheels.requirements import FileOptions, read_options
+from wherry.wheels.indexes import Settings, has_credentials, read_settings, redact
+from wherry.wheels.requirements import FileOptions, expanded, read_options
 
 if TYPE_CHECKING:
     from packaging.pylock import Pylock
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from wherry.fetch import Fetcher
 
 _FORMAT = "1"  # of what is remembered; a new one forgets the old
+_DISTRIBUTIONS = (".whl", ".gz", ".tgz", ".zip", ".bz2", ".xz")
 
 
 def resolve(
@@ -57,7 +59,7 @@ def resolve(
     if requirements.kind == "pylock":
         return _own_lock(requirements, context, files)
     options = read_options(files.values()) if requirements.kind == "requirements.txt" else FileOptions({})
-    settings = read_settings(requirements.indexes, context, own_index=options.own_index)
+    settings = read_settings(requirements.indexes, context, own_index=options.own_index, own_urls=options.urls)
     if fetcher is not None:
         settings.introduce(fetcher)
     key = _key(requirements, target, files, settings)
@@ -173,7 +175,7 @@ class _Resolution:
             *python_options(),
         ]
         arguments += ["--python-version", uv_version(self.target), "--python-platform", uv_platform(self.target)]
-        if self.upgrade:
+        if self.upgrade and not self.offline:
             arguments.append("--refresh")
         folder = posixpath.dirname(requirements.path)
         arguments += [f"--group={posixpath.join(folder, 'pyproject.toml')}:{name}" for name in requirements.groups]
@@ -213,7 +215,6 @@ class _Resolution:
         if not any(_is_dynamic(self.context / path) for path in (*self.requirements.projects, *own)):
             yield self.context
             return
-        import os
         import shutil
 
         from wherry.wheels import tree
@@ -224,7 +225,7 @@ class _Resolution:
         place = root.joinpath(*[f"up{number}" for number in range(depth)], "context")
         try:
             place.mkdir(parents=True)
-            copy = tree.copy(self.context, place, epoch=DEFAULT_EPOCH)
+            copy = tree.copy(self.context, place, epoch=DEFAULT_EPOCH, without=self.store.path.resolve())
             for path in outside:
                 if not posixpath.isabs(path):
                     tree.copy(self.context / path, copy / path, epoch=DEFAULT_EPOCH)
@@ -305,13 +306,23 @@ def _is_inside(path: str) -> bool:
 
 
 def _read_inputs(requirements: Requirements, context: Path) -> dict[str, str]:
-    """The files that decide the result, by their names in the requirements."""
+    """The files that decide the result, by their names in the requirements; of distributions just a hash.
+
+    Variables in requirements files are filled in: another value is another input.
+    """
     files: dict[str, str] = {}
     for name in dict.fromkeys((requirements.path, *requirements.inputs)):
+        path = context / name
         try:
-            files[name] = (context / name).read_text(encoding="utf-8-sig", errors="surrogateescape")
+            if name.endswith(_DISTRIBUTIONS):
+                with path.open("rb") as file:
+                    files[name] = file_digest(file, "sha256").hexdigest()
+            else:
+                files[name] = path.read_text(encoding="utf-8-sig", errors="surrogateescape")
         except OSError as error:
             raise UsageError(f"cannot be read: {error.strerror}", place=Place(name)) from None
+    if requirements.kind == "requirements.txt":
+        files = {name: expanded(text, os.environ) for name, text in files.items()}
     return files
 
 
@@ -326,7 +337,7 @@ def _key(requirements: Requirements, target: Target, files: Mapping[str, str], s
         requirements.path,
         [requirements.projects, requirements.extras, requirements.groups],
         [str(target.platform), str(target.libc), target.interpreter.version],
-        {name: sha256(text.encode(errors="surrogateescape")).hexdigest() for name, text in files.items()},
+        {name: sha256(redact(text).encode(errors="surrogateescape")).hexdigest() for name, text in files.items()},
         settings.fingerprint if requirements.kind != "uv.lock" else (),
     ]
     return "resolve:" + sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

@@ -51,8 +51,10 @@ _VERSIONED = (
 )
 
 
-def walk(root: Path) -> Iterator[Path]:
+def walk(root: Path, without: Path | None = None) -> Iterator[Path]:
     """The files and symbolic links of the project at ``root``, relative to it, in order of their names.
+
+    ``without`` is a folder that is passed over: the store may be kept in a checkout.
 
     Raises :class:`UsageError` for what cannot be read.
     """
@@ -69,17 +71,17 @@ def walk(root: Path) -> Iterator[Path]:
             if entry.is_symlink() or entry.is_file():
                 if not entry.name.endswith(_IGNORED_SUFFIXES):
                     found.append(path.relative_to(root))
-            elif entry.is_dir() and not _ignored(path, top=folder == root):
+            elif entry.is_dir() and path != without and not _ignored(path, top=folder == root):
                 pending.append(path)
     yield from sorted(found)
 
 
-def fingerprint(root: Path) -> str:
+def fingerprint(root: Path, without: Path | None = None) -> str:
     """A hash of the project's files: names, contents, executable bits, and the repository's state if it matters."""
     from hashlib import file_digest, sha256
 
     total = sha256()
-    for relative in walk(root):
+    for relative in walk(root, without):
         path = root / relative
         try:
             if path.is_symlink():
@@ -93,11 +95,12 @@ def fingerprint(root: Path) -> str:
         total.update(f"{relative.as_posix()}\0{kind}\0{content}\n".encode(errors="surrogateescape"))
     if repository := versioning_repository(root):
         for path in _state(repository):
-            total.update(path.read_bytes())
+            # With its name: a tag may be renamed and still name the same commit.
+            total.update(os.fsencode(os.path.relpath(path, repository)) + b"\0" + path.read_bytes())
     return total.hexdigest()
 
 
-def copy(root: Path, destination: Path, *, epoch: int) -> Path:
+def copy(root: Path, destination: Path, *, epoch: int, without: Path | None = None) -> Path:
     """Copy the project at ``root`` into the empty folder ``destination``; gives the copy of ``root`` itself.
 
     Modes are 0644 or 0755 and times ``epoch``, whatever the umask was. Where the version comes from a git
@@ -105,7 +108,7 @@ def copy(root: Path, destination: Path, *, epoch: int) -> Path:
     """
     repository = versioning_repository(root)
     top = repository or root
-    for relative in walk(top):
+    for relative in walk(top, without):
         source, target = top / relative, destination / relative
         target.parent.mkdir(parents=True, exist_ok=True)
         try:

@@ -211,9 +211,10 @@ def _read(reader: _Reader, values: Mapping[str, object], source: str) -> Config:
     found: dict[str, object] = {}
     for key, value in values.items():
         if key not in fields:
-            raise UsageError(
-                f"unknown key {key!r} in {source}", place=reader.place(key), hint=did_you_mean(key, fields)
-            )
+            hint = did_you_mean(key, fields)
+            if source == FILE and key == "tool":
+                hint = f"In {FILE} the keys stand at the top, without [tool.wherry]."
+            raise UsageError(f"unknown key {key!r} in {source}", place=reader.place(key), hint=hint)
         found[key] = fields[key](key, value)
     if not found:
         return Config()

@@ -60,7 +60,7 @@ def patterns(folder: Folder, settings: Config) -> tuple[tuple[str, ...], str]:
     environments = sorted(
         ignore.escape(name)
         for name in folder.directories
-        if name != ".venv" and (folder.root / name / "pyvenv.cfg").is_file()
+        if name != ".venv" and folder.has(f"{name}/pyvenv.cfg")
     )
     left_out: tuple[str, ...] = (*NEVER, *environments, *settings.exclude)
     if any(pattern.startswith("!") for pattern in found):

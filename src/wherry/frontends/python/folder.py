@@ -33,8 +33,13 @@ class Folder:
         """The names of the directories at the top."""
 
     def has(self, path: str) -> bool:
-        """Whether ``path`` is a file here."""
-        return (self.root / path).is_file() if "/" in path else path in self.files
+        """Whether ``path`` is a file here, and in no directory that we may not look into."""
+        if "/" not in path:
+            return path in self.files
+        try:
+            return (self.root / path).is_file()
+        except OSError:
+            return False
 
     def has_directory(self, path: str) -> bool:
         """Whether ``path`` is a directory here."""

@@ -33,6 +33,8 @@ from wherry.plan import (
 )
 from wherry.sources.ignore import Patterns
 
+_LATEST = 253402300799  # 9999-12-31T23:59:59Z: the last second that RFC 3339 can write
+
 VENV = "/opt/venv"
 WORKDIR = "/usr/src/app"
 USER = "65532:65532"
@@ -168,6 +170,6 @@ def _epoch(options: ProjectOptions) -> int:
     text = os.environ.get("SOURCE_DATE_EPOCH", "")
     if not text:
         return DEFAULT_EPOCH
-    if not text.isdecimal():
+    if not text.isdecimal() or int(text) > _LATEST:
         raise UsageError(f"SOURCE_DATE_EPOCH is {text!r}", hint="It is a whole number of seconds since 1970.")
     return int(text)

@@ -1,0 +1,51 @@
+"""What Ctrl-C does to a process of our own."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+
+SCRIPT = """
+import threading
+from wherry.cli.interrupt import stopping
+
+def cleanup():
+    print("cleaning", flush=True)
+    {cleanup}
+
+with stopping(cleanup):
+    print("ready", flush=True)
+    threading.Event().wait()
+"""
+
+
+def start(cleanup: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", SCRIPT.format(cleanup=cleanup)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def wait_for(process: subprocess.Popen[str], line: str) -> None:
+    assert process.stdout is not None
+    assert process.stdout.readline() == f"{line}\n"
+
+
+def test_an_interrupt_cleans_up_and_ends_the_process() -> None:
+    with start("pass") as process:
+        wait_for(process, "ready")
+        process.send_signal(signal.SIGTERM)
+        wait_for(process, "cleaning")
+        assert process.wait(10) == 128 + signal.SIGTERM
+
+
+def test_a_second_interrupt_ends_a_cleanup_that_hangs() -> None:
+    with start("threading.Lock().acquire() and threading.Event().wait()") as process:
+        wait_for(process, "ready")
+        process.send_signal(signal.SIGINT)
+        wait_for(process, "cleaning")
+        process.send_signal(signal.SIGINT)
+        assert process.wait(10) == 128 + signal.SIGINT
