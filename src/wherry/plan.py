@@ -65,6 +65,8 @@ class Requirements:
 class Base:
     """The image that a stage starts from: ``scratch``, ``debian://trixie``, a store name, ``oci:DIR[:TAG]``.
 
+    A path in it starts at the context.
+
     ``python`` is a version (``3.13``) or a specifier set (``>=3.10,<4``) that its Python must satisfy, or empty.
     ``bytecode`` adds that of the standard library where the base has none.
     """

@@ -13,12 +13,15 @@ from wherry.fetch import Fetcher
 from wherry.image import Descriptor, Image, ImageConfig, Layer, Platform, RuntimeConfig, digest_of
 from wherry.image.mediatype import OCI_LAYER
 from wherry.layers import reader
+from wherry.layers.compression import Compression
+from wherry.layers.entry import Entry
+from wherry.layers.writer import LayerWriter
 from wherry.plan import Base, BuildContext, Configure, Copy, Plan, Stage, StageRef, Virtualenv
 from wherry.solve.configure import configure
 from wherry.solve.copy import copy
 from wherry.solve.keys import cache_key, content_of
 from wherry.solve.snapshot import Added, Snapshot
-from wherry.solve.solver import needed_stages
+from wherry.solve.solver import needed_stages, solve
 from wherry.solve.target import target_of
 from wherry.solve.virtualenv import create_virtualenv
 from wherry.solve.work import Options, Work
@@ -186,3 +189,21 @@ def test_only_the_stages_that_the_target_needs_are_built() -> None:
     plan = Plan(stages, "runtime", PLATFORM)
     assert [stage.name for stage in needed_stages(plan)] == ["compile", "runtime"]
     assert [stage.name for stage in needed_stages(replace(plan, target="late"))] == ["compile", "runtime", "late"]
+
+
+def test_a_base_that_is_a_folder_is_found_from_the_context_and_its_place_stays_private(
+    tmp_path: Path, store: Store
+) -> None:
+    layout = tmp_path / "project" / "base"
+    with Store(layout) as other:
+        other.tag(("latest",), other.add_image(Image.of(ImageConfig(PLATFORM), (layer_of(other),), {})))
+    plan = Plan((Stage("runtime", Base("oci:base:latest"), ()),), "runtime", PLATFORM)
+    image = solve(replace(work_in(tmp_path / "project", store), plan=plan))
+    assert len(image.layers) == 1
+    assert "base" not in " ".join(image.annotations.values())
+
+
+def layer_of(store: Store) -> Layer:
+    with LayerWriter(store.blobs, Compression()) as writer:
+        writer.add(Entry("etc", "dir", 0o755))
+        return writer.finish()

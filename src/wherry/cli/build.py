@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ from wherry.cli.interrupt import stopping
 from wherry.cli.measures import human_size, human_time
 from wherry.cli.options import key_values, store_option
 from wherry.cli.progress import STYLES, progress
+from wherry.sources.base import names_path
 
 if TYPE_CHECKING:
     from wherry.sinks import Output
@@ -135,7 +137,7 @@ def command(
 
     project = wherry.ProjectOptions(
         platforms=tuple(wherry.Platform.parse(one) for given in platforms for one in given.split(",")),
-        base=base or "",
+        base=_base(base or "", path),
         python=python or "",
         entrypoint=entrypoint,
         cmd=cmd,
@@ -201,6 +203,14 @@ def command(
     elif style != "json":
         click.echo(_summary(result, time.monotonic() - start), err=True)
     return 0
+
+
+def _base(text: str, context: Path) -> str:
+    """A base as a Plan names it: a path given here starts at the current folder, one in a Plan at the context."""
+    kind, _, rest = text.partition(":")
+    if not names_path(text) or Path(rest).is_absolute():
+        return text
+    return f"{kind}:{Path(os.path.relpath(rest, context)).as_posix()}"
 
 
 def _outputs(texts: tuple[str, ...], platforms: tuple[wherry.Platform, ...]) -> list[Output]:

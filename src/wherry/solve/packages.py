@@ -18,12 +18,14 @@ def add_packages(step: Packages, snapshot: Snapshot, work: Work, task: Task) -> 
 
     Remembered by the base and the names, as a base is; a look at the archive is what ``--pull`` is for.
     """
+    from wherry.debian.apt import fingerprint
+
     key = cache_key(
         "packages",
         format=FORMAT,
         base=content_of(snapshot.base),
         names=sorted(set(step.names)),
-        mirror=snapshot.origin.mirror,
+        mirror=fingerprint(snapshot.origin.mirror),
         compression=str(work.options.compression),
         epoch=work.plan.epoch,
     )

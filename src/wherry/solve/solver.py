@@ -31,6 +31,7 @@ from wherry.solve.snapshot import Snapshot
 from wherry.solve.virtualenv import create_virtualenv
 from wherry.solve.wheels import build_wheels
 from wherry.solve.work import Options, Work
+from wherry.sources.base import names_path
 
 __all__ = ["Options", "solve"]
 
@@ -100,5 +101,7 @@ def _image(plan: Plan, snapshot: Snapshot) -> Image:
     stage = plan.stage(plan.target)
     annotations = {CREATED: created}
     if isinstance(stage.base, Base) and base.layers:
-        annotations |= {BASE_NAME: stage.base.source, BASE_DIGEST: base.digest}
+        annotations[BASE_DIGEST] = base.digest
+        if not names_path(stage.base.source):  # where a folder lies on this machine is nobody's business
+            annotations[BASE_NAME] = stage.base.source
     return Image.of(config, (*base.layers, *(added.layer for added in snapshot.added)), annotations)

@@ -23,6 +23,12 @@ def is_debian(source: str) -> bool:
     return source.startswith("debian://")
 
 
+def names_path(source: str) -> bool:
+    """Whether a base of this name lies in a file or folder of this machine: ``oci:DIR``, ``docker-archive:FILE`` …"""
+    kind, colon, _ = source.partition(":")
+    return bool(colon) and kind in {"oci", "oci-archive", "docker-archive"}
+
+
 class Source(Protocol):
     """Where a base image comes from."""
 

@@ -58,9 +58,7 @@ def patterns(folder: Folder, settings: Config) -> tuple[tuple[str, ...], str]:
     """
     found = ignore.parse(folder.text(IGNORE_FILE), IGNORE_FILE) if folder.has(IGNORE_FILE) else ()
     environments = sorted(
-        ignore.escape(name)
-        for name in folder.directories
-        if name != ".venv" and folder.has(f"{name}/pyvenv.cfg")
+        ignore.escape(name) for name in folder.directories if name != ".venv" and folder.has(f"{name}/pyvenv.cfg")
     )
     left_out: tuple[str, ...] = (*NEVER, *environments, *settings.exclude)
     if any(pattern.startswith("!") for pattern in found):
