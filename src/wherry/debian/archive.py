@@ -96,7 +96,8 @@ def open_archive(
     by Debian (or by ``keys``).
     """
     desk = _Desk(mirror, store, fetcher, archive_keys() if keys is None else keys, now or datetime.now(UTC))
-    key = "debian-archive:" + sha256(repr((mirror.archives, mirror.security, suite)).encode()).hexdigest()
+    addresses = [tuple(map(redacted, urls)) for urls in (mirror.archives, mirror.security)]
+    key = "debian-archive:" + sha256(repr((*addresses, suite)).encode()).hexdigest()
     remembered = tuple(desk.recall(key))
     if remembered and (fetcher.offline or (not refresh and desk.fresh(remembered))):
         return Archive(suite, architecture, remembered)
@@ -129,11 +130,14 @@ class _Desk:
                 path.parent.mkdir(parents=True, exist_ok=True)
             if not path.is_file():
                 write_atomic(path, data, self._store.scratch())
-            rows.append({"url": release.url, "suite": release.suite, "file": digest})
+            rows.append({"url": redacted(release.url), "suite": release.suite, "file": digest})
         self._store.cache.put(key, {"releases": rows})
 
     def recall(self, key: str) -> Iterator[Release]:
-        """The remembered releases, their signatures checked again; none if one of them is not good any more."""
+        """The remembered releases, their signatures checked again; none if one of them is not good any more.
+
+        Credentials are not remembered: they are those of the mirror as it is configured now.
+        """
         value = self._store.cache.get(key)
         rows = [as_object(row, key) for row in as_list((value or {}).get("releases"), key)]
         try:
@@ -145,7 +149,9 @@ class _Desk:
         yield from releases
 
     def _recalled(self, url: str, suite: str, name: str) -> Release:
-        return self._trusted((self._store.files / "sha256" / name).read_bytes(), url, suite)
+        configured = {redacted(one): one for one in (*self._mirror.archives, *self._mirror.security)}
+        data = (self._store.files / "sha256" / name).read_bytes()
+        return self._trusted(data, configured.get(url, url), suite)
 
     def fresh(self, releases: Sequence[Release]) -> bool:
         """Whether none of ``releases`` has expired."""

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from wherry.debian.apt import CHECK_VARIABLE, VARIABLE, read, setting_files, source_files
 from wherry.errors import UsageError
+from wherry.urls import redacted
 
 _NO = {"0", "no", "false", "off", "without", "disable"}
 _SCHEMES = ("http://", "https://", "file:/", "copy:/")
@@ -51,7 +52,8 @@ def find_mirror(wanted: str = "", root: Path = Path("/")) -> Mirror:
         for url in urls:
             if not url.startswith(_SCHEMES):
                 raise UsageError(
-                    f"{url!r} is not the URL of a Debian mirror", hint="It begins with http://, https:// or file:///."
+                    f"{redacted(url)!r} is not the URL of a Debian mirror",
+                    hint="It begins with http://, https:// or file:///.",
                 )
         return Mirror(tuple(urls[:1]), tuple(urls[1:]) or _siblings(urls[:1]), len(urls) > 1, check)
     entries = [entry for entry in apt_entries(root) if "main" in entry.components]

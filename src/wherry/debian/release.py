@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from wherry.errors import WherryError
 from wherry.fetch import Download
+from wherry.urls import redacted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -66,7 +67,7 @@ class Release:
         """Raise :class:`Expired` if ``now`` is after Valid-Until."""
         if self.valid_until and now > self.valid_until:
             raise Expired(
-                f"the archive {self.url} is out of date: its {self.suite} was valid until {self.valid_until:%Y-%m-%d}",
+                f"the archive {redacted(self.url)} is out of date: its {self.suite} was valid until {self.valid_until:%Y-%m-%d}",
                 hint="Choose another mirror with WHERRY_DEBIAN_MIRROR. If it is a frozen copy on purpose, set "
                 "WHERRY_DEBIAN_CHECK_VALID_UNTIL=0 or apt's Acquire::Check-Valid-Until.",
             )
@@ -126,12 +127,12 @@ def parse_release(text: bytes, url: str, suite: str) -> Release:
     names = {fields.get("suite", ""), fields.get("codename", "")}
     if suite.replace("/updates", "-security") not in names | {name.replace("/updates", "-security") for name in names}:
         raise WherryError(
-            f"{url}/dists/{suite} is the Release file of {' or '.join(sorted(names - {''})) or 'no suite'}",
+            f"{redacted(url)}/dists/{suite} is the Release file of {' or '.join(sorted(names - {''})) or 'no suite'}",
             hint="The mirror serves another suite under this name: choose another mirror.",
         )
     date = _date(fields.get("date", ""))
     if date is None or not indexes:
-        raise WherryError(f"{url}/dists/{suite}: the Release file lacks a date or SHA256 hashes")
+        raise WherryError(f"{redacted(url)}/dists/{suite}: the Release file lacks a date or SHA256 hashes")
     return Release(
         url=url,
         suite=suite,

@@ -13,7 +13,7 @@ from wherry.sources.base import Facts
 from wherry.store import Store
 from wherry.target import Interpreter, Libc
 
-_FORMAT = 1
+_FORMAT = 2
 
 
 def inspect(image: Image, store: Store) -> Facts:
@@ -49,7 +49,9 @@ def remember(image: Image, facts: Facts, store: Store) -> None:
 
 def _key(image: Image) -> str:
     environment = image.config.runtime.environment()
-    parts = (_FORMAT, image.config.diff_ids, environment.get("PATH", ""), environment.get("PYTHON_VERSION", ""))
+    # By the blobs, whose digests were checked: what a foreign config says of its layers' diff IDs, nobody has checked.
+    layers = tuple(layer.descriptor.digest for layer in image.layers)
+    parts = (_FORMAT, layers, environment.get("PATH", ""), environment.get("PYTHON_VERSION", ""))
     return "facts:" + sha256(repr(parts).encode()).hexdigest()
 
 

@@ -11,7 +11,7 @@ INSTALL = 1
 CONFLICTS = 1
 """To be raised when the same wheel would install other files."""
 
-BYTECODE = 1
+BYTECODE = 2
 """To be raised when the same source would give other bytecode."""
 
 
