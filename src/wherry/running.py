@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -179,9 +179,10 @@ def _container(store: Store) -> Iterator[Path]:
     with storing(folders):
         folders.mkdir(parents=True, exist_ok=True)
         for old in folders.glob("*.lock"):
-            handle = try_lock(old)
-            if handle is not None:
-                _remove(handle, old)
+            with suppress(OSError):  # another user's, or with files of IDs that are not ours now: `wherry prune` tells
+                handle = try_lock(old)
+                if handle is not None:
+                    _remove(handle, old)
         lock = folders / f"{os.getpid()}-{os.urandom(4).hex()}.lock"
         handle = try_lock(lock, wait=True)  # another run may just be looking whether it is a dead one's
         assert handle is not None
@@ -195,9 +196,14 @@ def _container(store: Store) -> Iterator[Path]:
 
 
 def _remove(handle: int, lock: Path) -> None:
+    """Remove a container's folder and then its lock, which stays as long as the folder does."""
     folder = lock.with_suffix("")
-    if folder.exists():
-        remove_tree(folder)
+    try:
+        if folder.exists():
+            remove_tree(folder)
+    except OSError:
+        os.close(handle)
+        raise
     give_up(handle, lock)
 
 

@@ -29,7 +29,7 @@ def compiled(sources: Sequence[tuple[str, bytes]], workers: int = 2) -> list[Com
         return list(compiler.compile(sources))
 
 
-def library(count: int = 60) -> list[tuple[str, bytes]]:
+def library(count: int = 1000) -> list[tuple[str, bytes]]:
     """Sources of the standard library: several chunks of real code."""
     folder = Path(os.__file__).parent
     return [(f"/lib/{path.name}", path.read_bytes()) for path in sorted(folder.glob("*.py"))[:count]]
@@ -211,7 +211,7 @@ def test_closing_ends_the_workers_at_once() -> None:
 
 
 def test_chunks_are_cut_by_content_alone() -> None:
-    sources = [Source(f"/{number}.py", b"#" * 100_000) for number in range(7)]
+    sources = [Source(f"/{number}.py", b"#" * 400_000) for number in range(7)]
     assert [len(chunk) for chunk in chunks(sources)] == [3, 3, 1]
     assert list(chunks([])) == []
 

@@ -18,7 +18,7 @@ from types import FrameType
 def stopping(*cleanups: Callable[[], None]) -> Iterator[None]:
     """While the body runs, an interrupt runs ``cleanups`` and ends the process (exit code 128 + signal).
 
-    A second interrupt ends it at once.
+    A second interrupt ends it at once. A terminal that is closed interrupts as well, unless that is to be ignored.
     """
     owner = os.getpid()
 
@@ -38,6 +38,8 @@ def stopping(*cleanups: Callable[[], None]) -> Iterator[None]:
         end(number, frame)
 
     numbers = [signal.SIGINT, signal.SIGTERM]
+    if sys.platform != "win32" and signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # else nohup's
+        numbers.append(signal.SIGHUP)
     before = {number: signal.signal(number, stop) for number in numbers}
     try:
         yield

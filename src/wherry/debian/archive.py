@@ -18,7 +18,7 @@ from wherry.debian.parallel import parallel
 from wherry.debian.release import BadSignature, Expired, Release, archive_keys, parse_release, verified
 from wherry.errors import NetworkError, UsageError, WherryError, did_you_mean
 from wherry.events import Task
-from wherry.fetch import Fetcher, NotFound
+from wherry.fetch import Download, Fetcher, NotFound
 from wherry.image.json import Json, as_list, as_object, as_str
 from wherry.store import Store
 from wherry.store.files import storing, write_atomic
@@ -150,7 +150,10 @@ class _Desk:
 
     def _recalled(self, url: str, suite: str, name: str) -> Release:
         configured = {redacted(one): one for one in (*self._mirror.archives, *self._mirror.security)}
-        data = (self._store.files / "sha256" / name).read_bytes()
+        path = self._fetcher.cached(Download(url, {"sha256": name}))  # which notes its use
+        if path is None:
+            raise NotFound(f"the Release file of {suite} is gone")
+        data = path.read_bytes()
         return self._trusted(data, configured.get(url, url), suite)
 
     def fresh(self, releases: Sequence[Release]) -> bool:

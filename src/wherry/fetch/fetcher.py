@@ -7,6 +7,7 @@ import hashlib
 import os
 import random
 import re
+import stat
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -29,6 +30,7 @@ _PIECE = 1 << 18
 _ATTEMPTS = 5
 _FIRST_DELAY = 0.4  # seconds, doubled for every further attempt
 _LONGEST_DELAY = 60.0
+_TOUCH_AFTER = 3600  # seconds; a file's last use is kept to the hour, so that a use rarely writes
 _STRONG = {"sha256": 64, "sha512": 128, "sha384": 96, "blake2b": 128}  # the best first, with their hex digits
 _HEX = frozenset("0123456789abcdefABCDEF")
 _RETRIED = {408, 425, 429, 500, 502, 503, 504}
@@ -116,10 +118,19 @@ class Fetcher:
             threading.Thread(target=work, name="prepare", daemon=True).start()
 
     def cached(self, download: Download) -> Path | None:
-        """The file if it is here already."""
+        """The file if it is here already; its time is that of its last use, by which it is pruned."""
         algorithm, value = download.key
         path = self.root / algorithm / value
-        return path if path.is_file() else None
+        try:
+            status = path.stat()
+        except OSError:
+            return None
+        if not stat.S_ISREG(status.st_mode):
+            return None
+        if time.time() - status.st_mtime > _TOUCH_AFTER:
+            with suppress(OSError):  # it is good all the same
+                os.utime(path)
+        return path
 
     def get(self, download: Download, advance: Advance | None = None, *, stop: threading.Event | None = None) -> Path:
         """The file, fetched if need be; ``advance`` is told of every piece's bytes.

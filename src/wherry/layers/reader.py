@@ -38,6 +38,7 @@ _LONG = {
 }
 _LONGEST = 1 << 20  # bytes of names and extended attributes for one entry; tarfile holds them in memory
 _OWNERS = 1 << 32
+_SPARSE = 64 << 30  # bytes of sparse files in one archive: a header of 512 bytes may claim any number of them
 
 
 @contextmanager
@@ -143,7 +144,15 @@ def entries(source: Path | BinaryIO, what: str = "layer") -> Iterator[tuple[Entr
                 errors="surrogateescape",
                 errorlevel=2,
             ) as archive:
+                sparse = 0
                 for info in archive:
+                    if info.issparse():
+                        sparse += info.size
+                        if info.size < 0 or sparse > _SPARSE:
+                            raise WherryError(
+                                f"{what}: {info.name!r} makes {sparse} bytes of sparse files, more than {_SPARSE}",
+                                hint="No image needs that: it is damaged, or hostile.",
+                            )
                     data = archive.extractfile(info) if info.isreg() else None
                     yield _entry(info, what), _guarded(data, what) if data is not None else None
         except (tarfile.TarError, EOFError, OSError, ValueError, OverflowError) as error:

@@ -36,7 +36,7 @@ It must set ``PYTHONHASHSEED=0`` in an environment free of other ``PYTHON…`` v
 descriptors but the three. It may be anywhere: on this host or inside a sandbox.
 """
 
-_CHUNK = 1 << 20  # each costs a fork; smaller ones spend more time in the kernel than they balance
+_CHUNK = 1 << 20  # each costs a fork
 _PROTOCOL = 1
 _HINT = "`bytecode = false` under [tool.wherry] builds without bytecode."
 

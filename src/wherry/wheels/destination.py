@@ -25,7 +25,7 @@ from installer.records import Hash, RecordEntry
 from installer.scripts import Script
 from installer.utils import Scheme
 
-from wherry.wheels.environment import Environment, links_of
+from wherry.wheels.environment import Environment, folders_of, links_of
 from wherry.wheels.wheelfile import MemberStream, WheelFile, record_hash
 
 if TYPE_CHECKING:
@@ -134,11 +134,23 @@ class LayerDestination(WheelDestination):
             case _:  # data; lib64 is a link to lib, which a folder of that name would replace
                 return f"{root}/lib/{path[6:]}" if path.startswith("lib64/") else f"{root}/{path}"
 
+    @cached_property
+    def _own(self) -> tuple[frozenset[str], tuple[str, ...]]:
+        """The paths of the empty environment, where no file may go, and those (with a slash) below which none may."""
+        root = self.environment.root
+        files = [f"{root}/{path}" for path in ("pyvenv.cfg", *links_of(self.environment))]
+        folders = [f"{root}/{path}" for path in folders_of(self.environment)]
+        return frozenset((*files, *folders)), tuple(f"{path}/" for path in files)
+
     def _add(self, path: str, file: File) -> RecordEntry:
         if file.path in self._files:
             raise self.wheel.error(f"installs {file.path} twice")
-        if file.path.removeprefix(f"{self.environment.root}/") in {"pyvenv.cfg", *links_of(self.environment)}:
-            raise self.wheel.error(f"overwrites the virtual environment's own {file.path}")
+        taken, above = self._own
+        if file.path in taken or file.path.startswith(above):
+            own = file.path if file.path in taken else next(path for path in above if file.path.startswith(path))[:-1]
+            raise self.wheel.error(
+                f"overwrites the virtual environment's own {own}" + ("" if own == file.path else f" with {file.path}")
+            )
         self._files[file.path] = file
         algorithm, _, value = file.hash.partition("=")
         return RecordEntry(path, Hash(algorithm, value), file.size)

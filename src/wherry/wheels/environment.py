@@ -50,7 +50,7 @@ def skeleton(environment: Environment, epoch: int) -> Iterator[tuple[Entry, byte
     ``epoch`` is every entry's time in seconds since 1970.
     """
     root = environment.root
-    dirs = {*parents(root), root, f"{root}/include", *parents(f"{environment.site_packages}/x"), f"{root}/bin"}
+    dirs = {*parents(root), root, *(f"{root}/{path}" for path in folders_of(environment))}
     links = {f"{root}/{path}": link for path, link in links_of(environment).items()}
     config = configuration(environment).encode()
     entries = [Entry(path, "dir", 0o755, mtime=epoch) for path in dirs]
@@ -58,6 +58,12 @@ def skeleton(environment: Environment, epoch: int) -> Iterator[tuple[Entry, byte
     entries.append(Entry(f"{root}/pyvenv.cfg", "file", 0o644, len(config), mtime=epoch))
     for entry in sorted(entries, key=lambda entry: entry.path):
         yield entry, config if entry.kind == "file" else b""
+
+
+def folders_of(environment: Environment) -> frozenset[str]:
+    """The folders of the environment, relative to its prefix."""
+    minor = environment.interpreter.minor
+    return frozenset({"bin", "include", "lib", f"lib/python{minor}", f"lib/python{minor}/site-packages"})
 
 
 def links_of(environment: Environment) -> Mapping[str, str]:

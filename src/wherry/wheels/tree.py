@@ -94,9 +94,9 @@ def fingerprint(root: Path, without: Path | None = None) -> str:
             raise UsageError(f"cannot read {path}: {error.strerror}") from None
         total.update(f"{relative.as_posix()}\0{kind}\0{content}\n".encode(errors="surrogateescape"))
     if repository := versioning_repository(root):
-        for path in _state(repository):
+        for name, path in _state(repository):
             # With its name: a tag may be renamed and still name the same commit.
-            total.update(os.fsencode(os.path.relpath(path, repository)) + b"\0" + path.read_bytes())
+            total.update(os.fsencode(name) + b"\0" + path.read_bytes())
     return total.hexdigest()
 
 
@@ -127,7 +127,7 @@ def copy(root: Path, destination: Path, *, epoch: int, without: Path | None = No
         if git.is_dir():
             shutil.copytree(git, destination / ".git", symlinks=True)
         else:  # a work tree or a submodule: a file that says where the repository is
-            shutil.copyfile(git, destination / ".git")
+            (destination / ".git").write_text(f"gitdir: {_folders(repository)[0]}\n", errors="surrogateescape")
     return destination / root.resolve().relative_to(top.resolve())
 
 
@@ -153,10 +153,32 @@ def _ignored(path: Path, *, top: bool) -> bool:
     return top and path.name in {"build", "dist"} and not (path / "__init__.py").is_file()
 
 
-def _state(repository: Path) -> list[Path]:
-    """The files that say where a git repository stands: its head and what its branches and tags are."""
+def _state(repository: Path) -> Iterator[tuple[str, Path]]:
+    """The files that say where a git repository stands: its head and what its branches and tags are; with names."""
+    for number, folder in enumerate(_folders(repository)):
+        refs = sorted((folder / "refs").rglob("*"))
+        for path in (folder / "HEAD", folder / "packed-refs", folder / "reftable/tables.list", *refs):
+            if path.is_file():
+                yield f"{number}/{path.relative_to(folder).as_posix()}", path
+
+
+def _folders(repository: Path) -> tuple[Path, ...]:
+    """Where git keeps what it knows of a work tree: its own folder, then, if another has its branches and tags, that.
+
+    A further work tree or a submodule has a file in place of ``.git`` (gitrepository-layout(5)).
+    """
     git = repository / ".git"
-    if not git.is_dir():
-        return [git]
-    places = [git / "HEAD", git / "packed-refs", *sorted((git / "refs").rglob("*"))]
-    return [path for path in places if path.is_file()]
+    if git.is_dir():
+        return (git,)
+    own = _named(git, repository, "gitdir: ")
+    common = own / "commondir"
+    return (own, _named(common, own)) if common.is_file() else (own,)
+
+
+def _named(file: Path, beside: Path, prefix: str = "") -> Path:
+    """The folder that ``file`` names, relative to ``beside``."""
+    try:
+        text = file.read_bytes()
+    except OSError as error:
+        raise UsageError(f"cannot read {file}: {error.strerror}") from None
+    return beside / os.fsdecode(text.rstrip(b"\r\n")).removeprefix(prefix)

@@ -85,6 +85,8 @@ def run_uv(
     import os
     import subprocess
 
+    from wherry.children import tended
+
     command = [uv_binary(), *arguments, "--color", "never", "--no-progress", *(["--offline"] if offline else [])]
     env = {
         **settings.environment,
@@ -99,23 +101,26 @@ def run_uv(
         with (
             answer.open("wb") as output,
             subprocess.Popen(
-                command, cwd=cwd, env=env, stdin=subprocess.PIPE, stdout=output, stderr=subprocess.PIPE
+                command,
+                cwd=cwd,
+                env=env,
+                stdin=subprocess.PIPE,
+                stdout=output,
+                stderr=subprocess.PIPE,
+                start_new_session=True,
             ) as process,
+            tended(process),
         ):
             assert process.stdin is not None
             assert process.stderr is not None
-            try:
-                process.stdin.write(stdin.encode())
-                process.stdin.close()
-                for raw in process.stderr:
-                    line = redact(raw.decode(errors="replace").rstrip())
-                    said.append(line)
-                    if task is not None:
-                        task.output(line)
-                code = process.wait()
-            except BaseException:
-                process.kill()
-                raise
+            process.stdin.write(stdin.encode())
+            process.stdin.close()
+            for raw in process.stderr:
+                line = redact(raw.decode(errors="replace").rstrip())
+                said.append(line)
+                if task is not None:
+                    task.output(line)
+            code = process.wait()
         if code != 0:
             raise UvFailed("\n".join(said))
         return answer.read_text(encoding="utf-8")

@@ -197,13 +197,18 @@ class _Collected:
             self.inputs["pyproject.toml"] = None
             if re.search(r'^source = \{ (?:editable|directory|virtual) = "(?!\.")', text, re.MULTILINE):
                 self._uv_projects(Document.read(self.folder, path), extras, groups)
-        elif re.search(r"^\s*(?:\[packages\.directory\]|(?:packages\.)?directory(?:\.path)?\s*=)", text, re.MULTILINE):
+        # TOML has many ways to write a table, and with a backslash even of its name: only a parser knows them all.
+        elif re.search(r"""directory|\\|packages["']?\s*=""", text):
             self._pylock_projects(Document.read(self.folder, path))
 
     def _pylock_projects(self, lock: Document) -> None:
         packages = lock.values.get("packages")
         for package in packages if isinstance(packages, list) else []:
-            directory = package.get("directory") if isinstance(package, Mapping) else None
+            if not isinstance(package, Mapping):
+                continue
+            if isinstance(package.get("name"), str):
+                self.names.add(normal(package["name"]))
+            directory = package.get("directory")
             if isinstance(directory, Mapping) and isinstance(directory.get("path"), str):
                 self._local(directory["path"], Place(lock.file), lock.file)
 
