@@ -31,6 +31,7 @@ def main() -> None:
         shell = ["new-session", "-d", "-x", str(WIDTH), "-y", "60", "-c", str(ROOT / "examples" / "hello")]
         subprocess.run([*socket, *shell, "bash", "--norc", "--noprofile"], env=environment, check=True)
         try:
+            _settle(socket)
             for command in COMMANDS:
                 subprocess.run([*socket, "send-keys", command, "Enter"], check=True)
                 _settle(socket)

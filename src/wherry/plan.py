@@ -222,7 +222,8 @@ def title(step: Step) -> str:
             sources = "files" if step.sources == (".",) else _list(step.sources)
             return f"copy {sources} of {origin} to {step.destination}"
         case Configure():
-            return "set " + (_list(tuple(_settings(step))) or "nothing")
+            kinds = dict.fromkeys(name.partition(" ")[0] for name in _settings(step))
+            return "set " + (_list(tuple(kinds)) or "nothing")
 
 
 def describe(plan: Plan) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -173,7 +174,7 @@ def command(
     with (
         wherry.open_store(store) as opened,
         progress("quiet" if quiet else style) as listener,
-        stopping(listener.close, opened.abandon),
+        stopping(listener.close, _stop_children, opened.abandon),
     ):
         result = wherry.build(
             path,
@@ -211,6 +212,12 @@ def _base(text: str, context: Path) -> str:
     if not names_path(text) or Path(rest).is_absolute():
         return text
     return f"{kind}:{Path(os.path.relpath(rest, context)).as_posix()}"
+
+
+def _stop_children() -> None:
+    """End what runs beside us; where nothing was ever started, there is not even the module."""
+    if children := sys.modules.get("wherry.children"):
+        children.stop_children()
 
 
 def _outputs(texts: tuple[str, ...], platforms: tuple[wherry.Platform, ...]) -> list[Output]:

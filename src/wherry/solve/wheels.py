@@ -21,7 +21,7 @@ def build_wheels(step: BuildWheels, snapshot: Snapshot, work: Work, task: Task) 
     wheels: list[tuple[str, Distribution]] = []
     if projects:
         from wherry.wheels.project import build_wheel
-    cached = True
+    cached = bool(projects)
     for project in projects:
         with task.step(f"build {project.name} of {project.path}") as part:
             wheel, _ = build_wheel(
