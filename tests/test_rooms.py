@@ -11,7 +11,7 @@ import pytest
 SOURCE = Path(__file__).parent.parent / "src" / "wherry"
 
 FLOORS = (
-    {"errors", "events", "image", "plan", "target", "urls", "version"},
+    {"children", "errors", "events", "image", "plan", "target", "urls", "version"},
     {"store"},
     {"fetch", "layers"},
     {"debian", "sandbox", "wheels"},

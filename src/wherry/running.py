@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from wherry.errors import UsageError
-from wherry.image import Image
+from wherry.image import Image, Platform
 from wherry.image.config import RuntimeConfig
 from wherry.sandbox import BuiltinSandbox, Command, Mount, Network, Overlay, OverlayError, Sandbox, find_user
 from wherry.solve.rootfs import open_rootfs, unpack_into
@@ -63,6 +63,9 @@ def run_image(
     note = note or _say
     argv = command_line(image.config.runtime, args, options)
     network = _network(options.network)
+    platform, ours = image.config.platform, Platform.native()
+    if platform.architecture != ours.architecture:
+        note(f"the image is for {platform}, this machine is {ours}: it runs under emulation, or not at all")
     sandbox = sandbox or BuiltinSandbox(note)
     with ExitStack() as stack:
         root = stack.enter_context(open_rootfs(image, store, note)).path

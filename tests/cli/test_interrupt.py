@@ -6,6 +6,8 @@ import signal
 import subprocess
 import sys
 
+import pytest
+
 SCRIPT = """
 import threading
 from wherry.cli.interrupt import stopping
@@ -49,3 +51,23 @@ def test_a_second_interrupt_ends_a_cleanup_that_hangs() -> None:
         wait_for(process, "cleaning")
         process.send_signal(signal.SIGINT)
         assert process.wait(10) == 128 + signal.SIGINT
+
+
+CHILDREN = """
+import subprocess, threading
+from wherry.children import stop_children, tended
+from wherry.cli.interrupt import stopping
+
+command = ["sh", "-c", "sleep 60 & echo ready; wait"]
+with stopping(stop_children), subprocess.Popen(command, start_new_session=True) as process, tended(process):
+    threading.Event().wait()
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_an_interrupt_ends_children_and_what_they_started(number: signal.Signals) -> None:
+    with subprocess.Popen([sys.executable, "-c", CHILDREN], stdout=subprocess.PIPE, text=True) as process:
+        wait_for(process, "ready")
+        process.send_signal(number)
+        process.communicate(timeout=10)  # at its end nobody holds the pipe any more
+        assert process.returncode == 128 + number

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from wherry.debian.apt import CHECK_VARIABLE
+from wherry.debian.archive import open_archive
 from wherry.debian.base import Assembled, Recipe, Workshop
 from wherry.debian.ldcache import read_cache
+from wherry.debian.mirror import Mirror
 from wherry.debian.package import Package
-from wherry.debian.release import BadSignature, Expired
+from wherry.debian.release import BadSignature, Expired, Release
 from wherry.errors import NetworkError, UsageError, WherryError
 from wherry.events import Task
 from wherry.fetch import Fetcher, HashMismatch
@@ -274,6 +276,21 @@ def test_a_base_is_remembered_until_a_refresh(small: FakeArchive, workshop: Work
     renewed = assemble(replace(workshop, refresh=True), task)
     assert read(renewed.layers[0], workshop.store)["etc/services"][1] == b"new\n"
     assert assemble(workshop, task) == renewed
+
+
+def test_a_mirrors_password_is_used_but_not_remembered(small: FakeArchive, workshop: Workshop) -> None:
+    url = small.url.replace("file://", "file://me:secret@localhost")
+    mirror = Mirror((url,), (f"{url}-security",))
+
+    def release() -> Release:
+        return open_archive(mirror, "trixie", "amd64", store=workshop.store, fetcher=workshop.fetcher).releases[0]
+
+    first = release()
+    (small.root / "dists/trixie/InRelease").unlink()
+    assert release() == first
+    assert first.packages("amd64").url.startswith(url)
+    workshop.store.close()
+    assert not [path for path in workshop.store.path.glob("cache.sqlite*") if b"secret" in path.read_bytes()]
 
 
 def test_another_wish_uses_the_archive_as_it_was_remembered(small: FakeArchive, workshop: Workshop, task: Task) -> None:

@@ -103,3 +103,14 @@ def test_a_release_expires() -> None:
     release.check_age(datetime(2025, 9, 13, tzinfo=UTC))
     with pytest.raises(Expired, match="2025-09-13"):
         release.check_age(datetime(2025, 9, 14, tzinfo=UTC))
+
+
+def test_no_error_tells_the_mirrors_password() -> None:
+    url = "https://me:secret@mirror.example/debian"
+    with pytest.raises(Expired, match=r"https://mirror\.example/debian") as expired:
+        parse_release(TEXT, url, "trixie").check_age(datetime(2025, 9, 14, tzinfo=UTC))
+    with pytest.raises(WherryError, match=r"https://mirror\.example/debian/dists/bookworm") as other:
+        parse_release(TEXT, url, "bookworm")
+    with pytest.raises(WherryError, match=r"https://mirror\.example/debian/dists/trixie") as broken:
+        parse_release(TEXT.replace(b"Date", b"Day"), url, "trixie")
+    assert "secret" not in f"{expired.value}{other.value}{broken.value}"

@@ -71,6 +71,17 @@ def test_a_folder_that_may_not_be_read(user: User, project: MakeProject) -> None
         (root / "closed").chmod(0o700)
 
 
+def test_a_folder_that_may_not_be_read_but_is_left_out_does_not_matter(user: User, project: MakeProject) -> None:
+    files = {"requirements.txt": "", **MAIN, ".dockerignore": "pgdata\n", "pgdata/a": "x"}
+    root = project(files, "database", user.home)
+    user.own(root)
+    (root / "pgdata").chmod(0)
+    try:
+        user.wherry().ok("build", "--print", "plan", root)
+    finally:
+        (root / "pgdata").chmod(0o700)
+
+
 def test_broken_toml_is_shown_with_its_line(warm: Wherry, project: MakeProject) -> None:
     message = build(warm, project({"pyproject.toml": '[project]\nname = "x\n', **MAIN}))
     assert "pyproject.toml:2" in message

@@ -42,6 +42,18 @@ def test_progress_goes_to_stderr_and_only_results_to_stdout(warm: Wherry, projec
     assert quiet.stderr == ""
 
 
+def test_an_archive_on_stdout_is_nothing_but_the_archive(warm: Wherry, project: Callable[..., Path]) -> None:
+    root = project(FILES)
+    result = subprocess.run(
+        warm.command("build", "-q", "-o", "type=oci", root),
+        env=warm.environment(),
+        capture_output=True,
+        check=True,
+    )
+    assert result.stdout.endswith(bytes(1024))  # the end of a tar archive
+    assert result.stderr.startswith(b"sha256:")
+
+
 def test_json_progress_is_nothing_but_json(warm: Wherry, project: Callable[..., Path]) -> None:
     lines = warm.ok("build", "--progress", "json", "-t", "command", project(FILES)).stderr.splitlines()
     events = [json.loads(line) for line in lines]

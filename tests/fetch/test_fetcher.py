@@ -352,6 +352,17 @@ def test_redirects_in_a_circle_are_a_clear_error(server: Server, fetch: Fetcher)
         fetch.read(server.url + "/file")
 
 
+def test_the_time_of_a_file_is_that_of_its_last_use(server: Server, fetch: Fetcher) -> None:
+    path = fetch.get(download(server))
+    os.utime(path, (1000, 1000))
+    fetch.get(download(server))
+    assert time.time() - path.stat().st_mtime < 60
+    just_now = int(time.time()) - 600
+    os.utime(path, (just_now, just_now))
+    assert fetch.cached(download(server)) == path
+    assert path.stat().st_mtime == just_now
+
+
 def test_offline_only_what_is_here_is_used(server: Server, fetch: Fetcher) -> None:
     fetch.get(download(server))
     offline = Fetcher(fetch.root, offline=True)

@@ -97,6 +97,11 @@ def test_an_unknown_key_names_the_nearest_and_its_line(tmp_path: Path) -> None:
     assert "Did you mean 'entrypoint'?" in message
 
 
+def test_the_table_of_pyproject_in_wherry_toml_is_explained(tmp_path: Path) -> None:
+    (tmp_path / "wherry.toml").write_text('[tool.wherry]\nbase = "scratch"\n')
+    assert "without [tool.wherry]" in complaint(tmp_path)
+
+
 def test_a_key_that_resembles_nothing_lists_them_all(tmp_path: Path) -> None:
     (tmp_path / "wherry.toml").write_text("zzz = 1\n")
     assert "base, bytecode, cmd, entrypoint" in complaint(tmp_path)

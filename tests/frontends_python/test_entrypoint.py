@@ -127,6 +127,14 @@ def test_a_script_of_a_project_that_is_not_installed_is_imported(project: Projec
     assert command(root) == "@python -c import sys; from pkg.cli import main; sys.exit(main.run())"
 
 
+def test_a_script_may_be_chosen_where_the_project_is_not_installed(project: Project) -> None:
+    scripts = '[project.scripts]\nserve = "a:b"\nadmin = "a:c"\n'
+    chosen = ProjectOptions(entrypoint="admin --all")
+    loose = project({"pyproject.toml": '[project]\nname = "x"\n' + scripts})
+    assert command(loose, chosen) == "@python -c import sys; from a import c; sys.exit(c()) --all"
+    assert command(project({"pyproject.toml": PACKAGE + scripts}), chosen) == "admin --all"
+
+
 def test_two_scripts_are_an_error_that_lists_them(project: Project) -> None:
     root = project({"pyproject.toml": PACKAGE + '[project.scripts]\nserve = "a:b"\nadmin = "a:c"\n', "main.py": ""})
     message = complaint(root)

@@ -410,6 +410,24 @@ version = "1"
     assert found.names == {"lib", "uvicorn"}
 
 
+@pytest.mark.parametrize(
+    "packages",
+    [
+        'packages = [{name = "lib", directory = {path = "%s"}}]',
+        'packages = [{name = "lib", directory.path = "%s"}]',
+        '[[packages]]\nname = "lib"\n"directory" = {path = "%s"}',
+        '[[packages]]\nname = "lib"\n[ packages . directory ]\npath = "%s"',
+        '[[packages]]\nname = "lib"\n"direc\\u0074ory".path = "%s"',
+    ],
+)
+def test_a_directory_in_a_pylock_is_seen_however_it_is_written(project: Project, packages: str) -> None:
+    lock = 'lock-version = "1.0"\n' + packages
+    found = needs(project(**{"pylock.toml": lock % "lib", "lib/pyproject.toml": PACKAGE}))
+    assert found.requirements.projects == ("lib",)
+    assert found.names == {"lib"}
+    assert "outside the project folder" in complaint(project(**{"pylock.toml": lock % "../lib"}))
+
+
 def test_a_large_lock_is_read_fast(project: Project) -> None:
     import time
 

@@ -110,6 +110,29 @@ def test_gnu_tars_archives_are_read(tmp_path: Path) -> None:
         assert found["sparse"] == ("file", "", bytes((1 << 20) - 1) + b"!")
 
 
+@pytest.mark.parametrize("form", ["old", "0.0", "0.1", "1.0"])
+def test_a_sparse_file_that_claims_exabytes_is_refused(form: str) -> None:
+    size = 1 << 60
+    info = tarfile.TarInfo("huge")
+    if form == "old":
+        info.type = tarfile.GNUTYPE_SPARSE
+        header = bytearray(info.tobuf(tarfile.GNU_FORMAT))
+        header[483:495] = b"\x80" + size.to_bytes(11, "big")
+        header[148:156] = b" " * 8
+        header[148:156] = b"%06o\0 " % sum(header)
+        data = bytes(header)
+    else:
+        info.pax_headers = {
+            "0.0": {"GNU.sparse.size": str(size), "GNU.sparse.numblocks": "0"},
+            "0.1": {"GNU.sparse.map": "0,0", "GNU.sparse.size": str(size)},
+            "1.0": {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.realsize": str(size)},
+        }[form]
+        info.size = 512 if form == "1.0" else 0
+        data = info.tobuf(tarfile.PAX_FORMAT) + (b"0\n".ljust(512, b"\0") if form == "1.0" else b"")
+    with pytest.raises(WherryError, match="'huge' makes 1152921504606846976 bytes of sparse files"):
+        next(entries(io.BytesIO(data + tar.END)))
+
+
 @pack
 def test_a_layer_that_breaks_off_is_damaged(pack: Pack) -> None:
     packed = pack(TWO)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from wherry.api import default_store
 from wherry.errors import UsageError
 from wherry.image import RuntimeConfig
 from wherry.running import RunOptions, command_line, environment, volume
@@ -44,6 +45,14 @@ def test_variables_come_from_the_image_the_user_and_where_named_from_us() -> Non
 
 def test_a_variable_that_we_lack_is_unset() -> None:
     assert "A" not in environment(RuntimeConfig(env=("A=image",)), ("A",), {})
+
+
+def test_a_user_without_a_home_is_told_to_name_a_store(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("WHERRY_STORE", "XDG_CACHE_HOME", "HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("os.getuid", lambda: 2**31 - 2)
+    with pytest.raises(UsageError, match="no home"):
+        default_store()
 
 
 def test_a_variable_needs_a_name() -> None:

@@ -11,17 +11,19 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from wherry.image import Image, RuntimeConfig
+from wherry.image import Image, Platform, RuntimeConfig
 from wherry.running import _container
 from wherry.store import Store
 
 if TYPE_CHECKING:
+    from tests.conftest import Wherry
     from tests.running.conftest import Boat
 
 AddImage = Callable[..., Image]
@@ -105,6 +107,21 @@ def test_an_unknown_user_is_refused(boat: Boat) -> None:
     result = boat.sh("true", "-u", "captain")
     assert result.returncode == 2
     assert "captain" in result.stderr
+
+
+def test_an_image_for_another_processor_is_remarked_on(boat: Boat, add_image: AddImage) -> None:
+    with Store(boat.wherry.store) as store:
+        native = add_image(store)
+        config = replace(native.config, platform=Platform("linux", "s390x"))
+        store.tag(("boat:latest",), store.add_image(Image.of(config, native.layers, {})))
+    assert "the image is for linux/s390x" in boat("true").stderr
+
+
+def test_an_option_that_run_does_not_have_is_not_taken_for_an_image(wherry: Wherry) -> None:
+    result = wherry("run", "--rm", "boat")
+    assert result.returncode == 2
+    assert "--rm" in result.stderr
+    assert "no image" not in result.stderr
 
 
 def test_names_resolve_as_the_network_has_it(boat: Boat) -> None:
@@ -214,6 +231,20 @@ class Terminal:
 
 def terminal(boat: Boat, *args: str) -> Terminal:
     return Terminal(boat.wherry.command(*boat.words(*args)), boat.wherry.environment())
+
+
+def test_what_another_user_left_behind_keeps_nobody_from_running(users_boat: Boat) -> None:
+    folder = users_boat.wherry.store / "containers"
+    assert users_boat("true").returncode == 0
+    status = folder.stat()
+    for name, owner in (("1-roots", 0), ("2-ours", status.st_uid)):
+        (folder / name / "inner").mkdir(parents=True)
+        (folder / name / "inner" / "file").touch()
+        (folder / f"{name}.lock").touch()
+        os.chown(folder / f"{name}.lock", owner, owner)
+    result = users_boat("true")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert {path.name for path in folder.iterdir()} == {"1-roots", "1-roots.lock", "2-ours", "2-ours.lock"}
 
 
 def test_ctrl_c_in_a_terminal_reaches_the_program_once(boat: Boat) -> None:

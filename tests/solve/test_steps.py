@@ -137,6 +137,20 @@ def test_a_changed_byte_is_another_layer(tmp_path: Path, store: Store) -> None:
     assert first.added[0].layer.diff_id != second.added[0].layer.diff_id
 
 
+@pytest.mark.parametrize("context", ["", "link"])
+def test_a_store_that_is_kept_among_the_projects_files_stays_out_of_the_image(
+    tmp_path: Path, store: Store, context: str
+) -> None:
+    (tmp_path / "main.py").write_text("1\n")
+    (tmp_path / "link").symlink_to(".")
+    store.scratch()
+    step = Copy(BuildContext(("link", "!store")), (".",), "/usr/src/app")
+    after = copy(step, snapshot(), work_in(tmp_path / context, store), task(), {})
+    assert [path for path in content(after.added[0].layer, store) if path.startswith("usr/src/app/")] == [
+        "usr/src/app/main.py"
+    ]
+
+
 def test_a_named_file_that_is_not_in_the_context_is_an_error(tmp_path: Path, store: Store) -> None:
     step = Copy(BuildContext(), ("missing.txt",), "/usr/src/app")
     with pytest.raises(UsageError, match=r"missing\.txt is not in the build context"):

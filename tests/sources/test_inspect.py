@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -187,3 +188,10 @@ def test_a_real_musl_base_is_read(store: Store) -> None:
     assert facts.libc == Libc("musl", 1, 2)
     assert [(one.minor, one.executable) for one in facts.interpreters] == [("3.13", "/usr/local/bin/python3.13")]
     assert not facts.interpreters[0].version.endswith(".0")
+
+
+def test_an_image_that_claims_anothers_layers_does_not_speak_for_it(store: Store) -> None:
+    good, bad = image(store, DEBIAN), image(store, {"lib/ld-musl-x86_64.so.1": MUSL})
+    claims = replace(bad, config=good.config, source=None)
+    assert inspect(claims, store) == Facts(Libc("musl", 1, 2), ())
+    assert inspect(good, store).libc == Libc("glibc", 2, 41)

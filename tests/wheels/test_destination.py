@@ -184,6 +184,30 @@ def test_the_environments_own_files_stay(install: Install, path: str) -> None:
         install({f"demo-1.0.data/{path}": ""})
 
 
+@pytest.mark.parametrize(
+    ("path", "own"),
+    [
+        ("data/bin", "bin"),
+        ("data/lib/python3.13/site-packages", "lib/python3.13/site-packages"),
+        ("data/lib", "lib"),
+        ("data/include", "include"),
+        ("data/bin/python/x", "bin/python"),
+        ("scripts/python3.13/x", "bin/python3.13"),
+        ("data/pyvenv.cfg/x", "pyvenv.cfg"),
+    ],
+)
+def test_nothing_takes_the_place_of_the_environments_folders_nor_lies_below_its_files(
+    install: Install, path: str, own: str
+) -> None:
+    with pytest.raises(WherryError, match=f"demo.* overwrites the virtual environment's own opt/venv/{own}"):
+        install({f"demo-1.0.data/{path}": ""})
+
+
+def test_names_that_only_begin_like_the_environments_own_are_fine(install: Install) -> None:
+    files = install({"demo-1.0.data/data/pyvenv.cfg.txt": "", "demo-1.0.data/scripts/python-demo": ""})
+    assert {"opt/venv/pyvenv.cfg.txt", "opt/venv/bin/python-demo"} <= set(files)
+
+
 def test_a_wheel_that_overwrites_its_own_file_is_refused(install: Install) -> None:
     with pytest.raises(WherryError, match=r"installs .*/demo.py twice"):
         install({"demo.py": "1", "demo-1.0.data/purelib/demo.py": "1"})

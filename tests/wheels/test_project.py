@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import subprocess
+import time
 import zipfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
+from wherry.children import stop_children
 from wherry.errors import UsageError, WherryError
 from wherry.events import Event, Output, Reporter
 from wherry.image.platform import Platform
@@ -124,6 +127,16 @@ def test_an_unchanged_project_is_not_built_again(case: Case, no_uv: Callable[[],
     case.write("src/hello/__pycache__/__init__.cpython-313.pyc", "")
     case.write(".git/HEAD", "ref: refs/heads/main")
     assert case.build() == first
+
+
+def test_a_store_that_is_kept_among_the_projects_files_is_none_of_them(case: Case) -> None:
+    with Store(case.context / ".cache" / "wherry") as case.store:
+        first = case.build()
+        copy = case.store.scratch() / "copy"
+        copy.mkdir()
+        tree.copy(case.context, copy, epoch=EPOCH, without=case.store.path)
+        assert not (copy / ".cache" / "wherry").exists()
+        assert case.build() == first
 
 
 @pytest.mark.parametrize("change", ["content", "name", "mode", "epoch"])
@@ -272,6 +285,25 @@ def test_only_what_belongs_to_a_project_is_copied(case: Case, tmp_path: Path) ->
     ]
 
 
+def test_a_backend_ends_with_the_uv_that_is_stopped(case: Case, tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    case.backend(
+        "import time\ndef build_wheel(*_, **__):\n"
+        f"    with open({str(pipe)!r}, 'w') as file:\n        print('started', file=file, flush=True)\n"
+        "        time.sleep(60)\n"
+    )
+    with ThreadPoolExecutor(1) as pool:
+        build = pool.submit(case.build)
+        with pipe.open() as file:
+            assert file.readline() == "started\n"
+            start = time.monotonic()
+            stop_children()
+            assert file.read() == ""  # nobody has the other end any more
+        assert isinstance(build.exception(), WherryError)
+    assert time.monotonic() - start < 30
+
+
 def git(folder: Path, *words: str) -> None:
     identity = ["-c", "user.name=n", "-c", "user.email=e@example.org", "-c", "init.defaultBranch=main"]
     subprocess.run(["git", *identity, *words], cwd=folder, check=True, capture_output=True)
@@ -294,6 +326,36 @@ def test_a_project_that_takes_its_version_from_git_gets_its_repository(case: Cas
     assert copy == tmp_path / "copy" / "lib"
     git(copy, "describe", "--tags", "--exact-match")
     git(copy, "diff", "--exit-code")
+
+
+def test_tags_and_commits_are_seen_from_a_further_work_tree(case: Case, tmp_path: Path) -> None:
+    git(case.context, "init")
+    case.write("pyproject.toml", "[build-system]\nrequires = ['setuptools-scm']\n")
+    git(case.context, "add", ".")
+    git(case.context, "commit", "-m", "one")
+    further = tmp_path / "further"
+    git(case.context, "worktree", "add", str(further))
+    seen = [tree.fingerprint(further)]
+    for words in (["tag", "v1.0"], ["pack-refs", "--all"], ["commit", "--allow-empty", "-m", "two"]):
+        git(further, *words)
+        seen.append(tree.fingerprint(further))
+    assert len(set(seen)) == len(seen)
+    assert tree.fingerprint(further) == seen[-1]
+
+
+def test_tags_are_seen_in_a_submodule_and_its_copy_still_has_a_repository(case: Case, tmp_path: Path) -> None:
+    library = tmp_path / "library"
+    library.mkdir()
+    git(library, "init")
+    (library / "pyproject.toml").write_text("[build-system]\nrequires = ['setuptools-scm']\n")
+    git(library, "add", ".")
+    git(library, "commit", "-m", "one")
+    git(case.context, "init")
+    git(case.context, "-c", "protocol.file.allow=always", "submodule", "add", str(library), "sub")
+    before = tree.fingerprint(case.context / "sub")
+    git(case.context / "sub", "tag", "v1.0")
+    assert tree.fingerprint(case.context / "sub") != before
+    git(tree.copy(case.context / "sub", tmp_path / "copy", epoch=EPOCH), "describe", "--tags", "--exact-match")
 
 
 def test_a_project_that_has_its_version_in_a_file_gets_no_repository(case: Case, tmp_path: Path) -> None:

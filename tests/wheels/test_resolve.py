@@ -486,6 +486,14 @@ def test_upgrade_sees_what_is_new(case: Case, tmp_path: Path) -> None:
     assert case.file(text) == ["mine 2.0"]
 
 
+def test_without_the_network_an_upgrade_takes_what_is_here(case: Case, tmp_path: Path) -> None:
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    wheel(mine, "mine", "1.0")
+    case.indexes = Indexes()
+    assert case.file(f"--no-index\n--find-links {mine}\nmine\n", offline=True, upgrade=True) == ["mine 1.0"]
+
+
 def test_credentials_are_nowhere_in_the_store(case: Case) -> None:
     case.indexes = replace(case.indexes, extra_index_urls=("https://me:secret-word@127.0.0.1:9/simple",))
     case.file("one\n")

@@ -67,7 +67,8 @@ class Release:
         """Raise :class:`Expired` if ``now`` is after Valid-Until."""
         if self.valid_until and now > self.valid_until:
             raise Expired(
-                f"the archive {redacted(self.url)} is out of date: its {self.suite} was valid until {self.valid_until:%Y-%m-%d}",
+                f"the archive {redacted(self.url)} is out of date: its {self.suite} was valid until "
+                f"{self.valid_until:%Y-%m-%d}",
                 hint="Choose another mirror with WHERRY_DEBIAN_MIRROR. If it is a frozen copy on purpose, set "
                 "WHERRY_DEBIAN_CHECK_VALID_UNTIL=0 or apt's Acquire::Check-Valid-Until.",
             )

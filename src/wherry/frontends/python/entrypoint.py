@@ -98,6 +98,8 @@ def _chosen(project: Project) -> EntryPoint | None:
         raise UsageError("the entry point is empty", place=place, hint="Write the command that the image shall run.")
     if len(words) == 1 and words[0].endswith(".py"):
         words = (PYTHON, *words)
+    if words and words[0] in project.pyproject.table("project", "scripts") and not is_package(project.pyproject):
+        words = (*_imported(_scripts(project)[words[0]]), *words[1:])
     _check_file(project, words or arguments, place)
     return EntryPoint(words, why, arguments, tuple({**env, **more}.items()))
 
@@ -147,12 +149,16 @@ def _console_script(project: Project) -> EntryPoint | None:
     name, target = next(iter(scripts.items()))
     if is_package(project.pyproject):
         return EntryPoint((f"{BIN}/{name}",), "the only script in [project.scripts]", installed=True)
-    module, function = target.split(":")[0].strip(), target.split(":")[1].partition("[")[0].strip()
-    head = function.partition(".")[0]
-    code = f"import sys; from {module} import {head}; sys.exit({function}())"
     return EntryPoint(
-        (PYTHON, "-c", code), f"the only script in [project.scripts], {name}; the project itself is not installed"
+        _imported(target), f"the only script in [project.scripts], {name}; the project itself is not installed"
     )
+
+
+def _imported(target: str) -> tuple[str, ...]:
+    """A command that does what the script of ``target`` would, with the project's files alone."""
+    module, function = (part.strip() for part in target.partition("[")[0].split(":"))
+    head = function.partition(".")[0]
+    return PYTHON, "-c", f"import sys; from {module} import {head}; sys.exit({function}())"
 
 
 def _many_scripts(project: Project) -> EntryPoint | None:
