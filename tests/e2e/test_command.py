@@ -85,3 +85,12 @@ def test_the_example_says_hello(warm: Wherry) -> None:
     example = Path(__file__).parent.parent.parent / "examples" / "hello"
     warm.build(example, "-t", "hello")
     assert "Hello from a wherry" in warm.ok("run", "hello").stdout
+
+
+def test_what_a_build_writes_into_the_project_is_not_in_the_next_image(
+    warm: Wherry, project: Callable[..., Path]
+) -> None:
+    root = project(FILES)
+    outputs = ("-o", f"type=oci,dest={root}/out/app.tar", "--iidfile", str(root / "id"))
+    first = warm.build(root, "-t", "outputs", *outputs)
+    assert warm.build(root, "-t", "outputs", *outputs) == first

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from wherry.errors import UsageError, WherryError
-from wherry.frontends.python import ProjectOptions
+from wherry.frontends.python import ProjectOptions, plans
 from wherry.frontends.python.document import Document
 from wherry.frontends.python.folder import Folder
 from wherry.frontends.python.requirements import Needs, find
@@ -448,3 +448,12 @@ def test_indexes_are_passed_on(project: Project) -> None:
 def test_a_name_that_leads_nowhere_is_a_usage_error(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="does not exist"):
         Folder(tmp_path / "nothing")
+
+
+@pytest.mark.parametrize("name", ["setup.py", "Pipfile", "Pipfile.lock"])
+def test_requirements_in_a_form_that_is_not_read_are_an_error_and_not_left_out(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("")
+    (tmp_path / "main.py").write_text("print(1)\n")
+    with pytest.raises(UsageError, match=f"{name} says what the project needs") as caught:
+        plans(tmp_path)
+    assert "requirements.txt" in str(caught.value.hint)

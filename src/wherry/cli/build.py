@@ -136,7 +136,10 @@ def command(
     from wherry.layers.compression import Compression
     from wherry.plan import Indexes, describe, to_json
 
+    wanted = _outputs((*outputs, "type=docker") if load else outputs)
+    written = [*(output.dest for output in wanted if output.dest not in {"", "-"}), iidfile, metadata_file]
     project = wherry.ProjectOptions(
+        leave_out=_inside(path, [Path(one) for one in written if one]),
         platforms=tuple(wherry.Platform.parse(one) for given in platforms for one in given.split(",")),
         base=_base(base or "", path),
         python=python or "",
@@ -162,7 +165,7 @@ def command(
         else:
             click.echo(json.dumps([to_json(one) for one in found], indent=2))
         return 0
-    wanted = _outputs((*outputs, "type=docker") if load else outputs, project.platforms)
+    _check(wanted, project.platforms)
     options = wherry.Options(
         compression=Compression.of(compression, compression_level),
         no_cache=no_cache,
@@ -220,15 +223,28 @@ def _stop_children() -> None:
         children.stop_children()
 
 
-def _outputs(texts: tuple[str, ...], platforms: tuple[wherry.Platform, ...]) -> list[Output]:
-    """The outputs that were asked for, checked before anything is built."""
+def _outputs(texts: tuple[str, ...]) -> list[Output]:
+    """The outputs that were asked for."""
     if not texts:
         return []
-    from wherry.sinks import check_outputs, parse_output
+    from wherry.sinks import parse_output
 
-    outputs = [parse_output(text) for text in texts]
-    check_outputs(outputs, platforms)
-    return outputs
+    return [parse_output(text) for text in texts]
+
+
+def _check(outputs: list[Output], platforms: tuple[wherry.Platform, ...]) -> None:
+    """Find out before anything is built what cannot be written."""
+    if outputs:
+        from wherry.sinks import check_outputs
+
+        check_outputs(outputs, platforms)
+
+
+def _inside(context: Path, written: list[Path]) -> tuple[str, ...]:
+    """Those of the files that this build writes that lie in the project: the next one must not ship them."""
+    root = context.resolve()
+    found = [path.resolve() for path in written]
+    return tuple(path.relative_to(root).as_posix() for path in found if root in path.parents)
 
 
 def _summary(result: wherry.BuildResult, seconds: float) -> str:

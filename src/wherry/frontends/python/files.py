@@ -80,6 +80,11 @@ def only(settings: Config) -> tuple[tuple[str, ...], str]:
     return (*NONE, *_included(settings)), why
 
 
+def paths(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Patterns that leave out just these paths and what is below them."""
+    return _whole(tuple(ignore.escape(name) for name in names))
+
+
 def _included(settings: Config) -> tuple[str, ...]:
     if not settings.include:
         return ()

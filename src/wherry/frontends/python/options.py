@@ -17,7 +17,8 @@ class ProjectOptions:
 
     ``python`` is a version or a specifier set; ``requirements`` a file relative to the folder; ``epoch``
     seconds since 1970 (None: SOURCE_DATE_EPOCH, else 1980-01-01); ``env`` and ``labels`` add to the
-    project's own.
+    project's own. ``leave_out`` are paths relative to the folder that are no part of the application, whatever
+    is said elsewhere: what this build itself will write.
     """
 
     base: str | None = None
@@ -37,4 +38,5 @@ class ProjectOptions:
     packages: tuple[str, ...] = ()
     bytecode: bool | None = None
     mirror: str = ""
+    leave_out: tuple[str, ...] = ()
     epoch: int | None = None

@@ -86,6 +86,8 @@ def _plan(folder: Folder, pyproject: Document, settings: Config, options: Projec
     )
     entry = entrypoint.find(project)
     ignore, which = _files(folder, settings, needs, entry)
+    if ignore != files.NONE:
+        ignore += files.paths(options.leave_out)
     _check_script(folder, entry, ignore)
     bytecode = _bytecode(settings, options)
     origin = Base(source.value, python.value, options.mirror or settings.mirror, bytecode)

@@ -111,7 +111,18 @@ def _choose(folder: Folder, pyproject: Document, options: ProjectOptions) -> tup
         return kind, path, what + (f"; it goes before {' and '.join(others)}" if others else "")
     if options.extras or options.groups or {"poetry", "pdm"} & set(pyproject.table("tool")):
         raise _no_project_table(folder, pyproject)
+    for path, hint in _UNREAD.items():
+        if folder.has(path):
+            raise UsageError(f"{path} says what the project needs, and it is not read", place=Place(path), hint=hint)
     return "none", "", f"no {', '.join(_FILES[kind] for kind in PREFERENCE)} here"
+
+
+_UNREAD = {
+    "Pipfile.lock": "Export it: `pipenv requirements > requirements.txt`.",
+    "Pipfile": "Lock and export it: `pipenv requirements > requirements.txt`.",
+    "setup.py": "Write `.` into requirements.txt, or move the metadata to pyproject.toml's [project] (PEP 621).",
+}
+"""Files that hold requirements in forms of their own: passing over them would give an image that lacks them."""
 
 
 def _kind(path: str) -> RequirementsKind:
