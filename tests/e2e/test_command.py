@@ -91,6 +91,6 @@ def test_what_a_build_writes_into_the_project_is_not_in_the_next_image(
     warm: Wherry, project: Callable[..., Path]
 ) -> None:
     root = project(FILES)
-    outputs = ("-o", f"type=oci,dest={root}/out/app.tar", "--iidfile", str(root / "id"))
+    outputs = ("-o", f"type=oci,dest={root}/app.tar", "--iidfile", str(root / "id"))
     first = warm.build(root, "-t", "outputs", *outputs)
     assert warm.build(root, "-t", "outputs", *outputs) == first

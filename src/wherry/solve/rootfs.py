@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from wherry.errors import WherryError
 from wherry.image import Image, Platform
+from wherry.solve.keys import cache_key
 from wherry.store import Store
 from wherry.store.files import remove_tree, storing
 from wherry.target import Interpreter
@@ -125,6 +126,10 @@ def interpreter_launcher(image: Image, interpreter: Interpreter, store: Store) -
     reason = ""
     for network in _NETWORKS:
         launch = _launcher(root, image, interpreter, network)
+        here = _here()
+        key = cache_key("runs", root=root.path.name, python=interpreter.executable, network=network, here=here)
+        if here and store.cache.get(key) is not None:
+            return launch, ""
         try:
             with launch(["-S", "-c", "pass"]) as process:
                 process.communicate()
@@ -133,8 +138,20 @@ def interpreter_launcher(image: Image, interpreter: Interpreter, store: Store) -
             continue
         if process.returncode:
             return None, f"{interpreter.executable} ends with exit code {process.returncode}"
+        if here:
+            store.cache.put(key, {})
         return launch, ""
     return None, reason
+
+
+def _here() -> str:
+    """This run of this machine and this user's namespaces in it: what started in them once starts again. Or nothing."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        spaces = [str(Path("/proc/self/ns", name).readlink()) for name in ("user", "mnt", "pid")]
+    except OSError:
+        return ""
+    return " ".join((boot, str(os.geteuid()), *spaces))
 
 
 def _launcher(root: Rootfs, image: Image, interpreter: Interpreter, network: Network) -> Launch:
