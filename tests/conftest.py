@@ -34,6 +34,15 @@ Result = subprocess.CompletedProcess[str]
 
 
 @pytest.fixture
+def musl_base() -> Path:
+    """A compressed tar file: a root filesystem with musl and CPython 3.13, which lies beside the checkout or not."""
+    path = ROOT.parent / "shared" / "bases" / "musl-python-3.13.tar.zst"
+    if not path.is_file():
+        pytest.skip("the root filesystem with musl and Python is not beside this checkout")
+    return path
+
+
+@pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
     """An empty store."""
     with Store(tmp_path / "store") as store:

@@ -20,7 +20,6 @@ from wherry.store import Store
 from wherry.target import Interpreter
 
 AddImage = Callable[..., Image]
-MUSL = Path("/work/shared/bases/musl-python-3.13.tar.zst")
 
 
 def test_threads_that_want_it_at_once_get_the_same(store: Store, add_image: AddImage) -> None:
@@ -116,14 +115,13 @@ def test_an_interpreter_that_is_not_there_cannot_run(store: Store, add_image: Ad
 
 
 @pytest.mark.e2e
-@pytest.mark.skipif(not MUSL.exists(), reason=f"no {MUSL}")
-def test_an_interpreter_of_a_base_runs_the_same_in_every_run(store: Store, can_run: None) -> None:
+def test_an_interpreter_of_a_base_runs_the_same_in_every_run(store: Store, can_run: None, musl_base: Path) -> None:
     import zstandard
 
-    digest = store.blobs.add(MUSL.read_bytes())
-    with MUSL.open("rb") as file, zstandard.ZstdDecompressor().stream_reader(file) as stream:
+    digest = store.blobs.add(musl_base.read_bytes())
+    with musl_base.open("rb") as file, zstandard.ZstdDecompressor().stream_reader(file) as stream:
         diff_id = Digest("sha256:" + hashlib.file_digest(stream, "sha256").hexdigest())
-    layer = Layer(Descriptor(OCI_LAYER_ZSTD, digest, MUSL.stat().st_size), diff_id)
+    layer = Layer(Descriptor(OCI_LAYER_ZSTD, digest, musl_base.stat().st_size), diff_id)
     config = ImageConfig(Platform.native(), RuntimeConfig(env=("PATH=/usr/local/bin:/bin", "PYTHONPATH=/bad")))
     image = Image.of(config, (layer,), {})
     launch, reason = interpreter_launcher(image, Interpreter("3.13.5", "/usr/local/bin/python3"), store)

@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
-
 from wherry.image import Image, ImageConfig, Layer, Platform, RuntimeConfig
 from wherry.layers.compression import Compression
 from wherry.layers.entry import Entry
@@ -176,12 +174,9 @@ def test_facts_are_remembered_by_the_layers(store: Store) -> None:
     assert inspect(made, store) == facts
 
 
-def test_a_real_musl_base_is_read(store: Store) -> None:
-    archive = Path("/work/shared/bases/musl-python-3.13.tar.zst")
-    if not archive.is_file():
-        pytest.skip("the musl base is not on this machine")
+def test_a_real_musl_base_is_read(store: Store, musl_base: Path) -> None:
     with LayerWriter(store.blobs, Compression("zstd", 1)) as writer:
-        for entry, reader in entries(archive):
+        for entry, reader in entries(musl_base):
             writer.add(entry, reader.read() if reader else b"")
         made = Image.of(ImageConfig(Platform("linux", "amd64")), (writer.finish(),), {})
     facts = inspect(made, store)
