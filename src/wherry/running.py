@@ -15,6 +15,7 @@ from wherry.errors import UsageError
 from wherry.image import Image, Platform
 from wherry.image.config import RuntimeConfig
 from wherry.sandbox import BuiltinSandbox, Command, Mount, Network, Overlay, OverlayError, Sandbox, find_user
+from wherry.sandbox.child import FORWARDED, TERMINAL_STOPS
 from wherry.solve.rootfs import open_rootfs, unpack_into
 from wherry.store import Store
 from wherry.store.files import remove_tree, storing
@@ -221,23 +222,14 @@ def _signals() -> Iterator[Callable[[subprocess.Popen[bytes]], int]]:
     if threading.current_thread() is not threading.main_thread():
         yield lambda process: exit_code(process.wait())
         return
-    passed = {
-        signal.SIGINT,
-        signal.SIGTERM,
-        signal.SIGHUP,
-        signal.SIGQUIT,
-        signal.SIGUSR1,
-        signal.SIGUSR2,
-        signal.SIGWINCH,
-    }
-    held = passed | {signal.SIGCHLD, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU}
+    held = FORWARDED | TERMINAL_STOPS | {signal.SIGCHLD}
     before = signal.pthread_sigmask(signal.SIG_BLOCK, held)
 
     def wait(process: subprocess.Popen[bytes]) -> int:
         while (code := process.poll()) is None:
             info = signal.sigwaitinfo(held)
             # What comes from a terminal came to the container as well.
-            if info.si_signo in passed and not (info.si_code == _KERNEL and _shares_group(process.pid)):
+            if info.si_signo in FORWARDED and not (info.si_code == _KERNEL and _shares_group(process.pid)):
                 process.send_signal(info.si_signo)
         return exit_code(code)
 

@@ -53,7 +53,7 @@ def _selected(requirements: Requirements, target: Target, work: Work, task: Task
         "selection",
         lock=digest_of(lock.encode()),
         context=str(work.context),
-        target=target_json(target),
+        target=_target_json(target),
         extras=list(requirements.extras),
         groups=list(requirements.groups),
     )
@@ -69,7 +69,7 @@ def _selected(requirements: Requirements, target: Target, work: Work, task: Task
     return chosen
 
 
-def target_json(target: Target) -> Json:
+def _target_json(target: Target) -> Json:
     """A target as part of a cache key."""
     interpreter = target.interpreter
     return [str(target.platform), str(target.libc), interpreter.version, interpreter.executable]
