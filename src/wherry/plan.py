@@ -8,14 +8,20 @@ It can be compared, hashed, printed as text for people (:func:`describe`) and as
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Literal
 
+from wherry.errors import Place
 from wherry.image.json import Json
 from wherry.image.platform import Platform
 from wherry.urls import redacted
 
 RequirementsKind = Literal["pylock", "uv.lock", "requirements.txt", "pyproject", "none"]
+Times = Literal["fixed", "clamped", "real"]
+MountKind = Literal["bind", "cache", "tmpfs", "secret", "ssh"]
+Sharing = Literal["shared", "private", "locked"]
+RunNetwork = Literal["default", "none", "host"]
+Security = Literal["sandbox", "insecure"]
 
 DEFAULT_EPOCH = 315532800
 """1980-01-01T00:00:00Z: the time of every file of a project build. Zip files cannot hold an earlier one."""
@@ -75,6 +81,7 @@ class Base:
     python: str = ""
     mirror: str = ""
     bytecode: bool = False
+    platform: Platform | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +93,81 @@ class StageRef:
 
 @dataclass(frozen=True, slots=True)
 class BuildContext:
-    """The files of the build context. ``ignore`` are patterns in .dockerignore's syntax, last match wins."""
+    """The files of the build context, or of the named context ``name``.
+
+    ``ignore`` are patterns in .dockerignore's syntax, last match wins.
+    """
 
     ignore: tuple[str, ...] = ()
+    name: str = ""
+
+
+Origin = StageRef | BuildContext | Base
+"""Where files come from: a stage, a context, or an image that no stage starts from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Instruction:
+    """The words of a Dockerfile that a step comes from: as it is shown, as history has it, and where it stands."""
+
+    text: str
+    created_by: str
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Inline:
+    """A file whose content the Dockerfile holds: a here-document of COPY or ADD."""
+
+    name: str
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Remote:
+    """A file that ADD fetches. ``checksum`` (``sha256:…``) may be empty."""
+
+    url: str
+    checksum: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Git:
+    """A repository that ADD fetches, or a context: its branch, tag or commit, and a directory in it."""
+
+    url: str
+    ref: str = ""
+    directory: str = ""
+    keep_git: bool = False
+    checksum: str = ""
+
+
+CopySource = str | Inline | Remote | Git
+"""What COPY and ADD take: a path or pattern (Go's filepath.Match, and ``**``) in the origin, or something else."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunMount:
+    """A ``RUN --mount``; the fields mean what the Dockerfile reference says of the options.
+
+    ``origin`` is what a bind or cache mount shows (None: nothing but the cache); ``id`` that of a cache, secret or
+    ssh socket; ``env`` the variable that gets a secret; ``size`` a tmpfs's limit in bytes (0: none).
+    ``target`` is absolute, or empty for a secret that only becomes a variable.
+    """
+
+    type: MountKind
+    target: str
+    origin: Origin | None = None
+    source: str = "/"
+    read_only: bool = True
+    id: str = ""
+    sharing: Sharing = "shared"
+    uid: int = 0
+    gid: int = 0
+    mode: int = 0o755
+    size: int = 0
+    env: str = ""
+    required: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,21 +207,74 @@ class Packages:
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """Copy ``sources`` of a stage or of the build context to ``destination``.
+    """COPY and ADD: files of ``origin``, or from elsewhere, into one layer at ``destination``.
 
-    A single directory source gives its contents, as COPY does. ``uid``/``gid`` own the copies.
+    ``destination`` is absolute; a slash at its end says that it is a directory. A directory gives its contents.
+    ``owner`` is ``user[:group]``, names or numbers as the image knows them (empty: 0:0); ``mode`` a --chmod, octal or
+    symbolic. ``link`` makes a layer that does not depend on what is below; ``parents`` keeps the sources' own paths
+    (below a ``/./`` in them); ``exclude`` are patterns; ``unpack`` says whether archives are unpacked.
+    ``normalise`` sets modes to 0755 or 0644 and every time to the Plan's, for layers that are the same everywhere.
     """
 
-    origin: StageRef | BuildContext
-    sources: tuple[str, ...]
+    origin: Origin
+    sources: tuple[CopySource, ...]
     destination: str
-    uid: int = 0
-    gid: int = 0
+    owner: str = ""
+    mode: str = ""
+    link: bool = False
+    parents: bool = False
+    exclude: tuple[str, ...] = ()
+    unpack: bool = False
+    normalise: bool = False
+    instruction: Instruction | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """RUN: ``argv`` in the stage's root filesystem, with the environment, user and directory that it has by then.
+
+    ``args`` are build arguments, which become variables of this command alone. ``files`` (path, content) are shown to
+    it, executable, for as long as it runs: here-documents. ``proxies`` are variables (HTTP_PROXY and the like) that no
+    cache key and no history knows.
+    """
+
+    argv: tuple[str, ...]
+    args: tuple[tuple[str, str], ...] = ()
+    mounts: tuple[RunMount, ...] = ()
+    network: RunNetwork = "default"
+    security: Security = "sandbox"
+    files: tuple[tuple[str, str], ...] = ()
+    proxies: tuple[tuple[str, str], ...] = field(default=(), compare=False)
+    instruction: Instruction | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Workdir:
+    """WORKDIR: make the directory ``path`` (absolute) if it is missing, and start there."""
+
+    path: str
+    instruction: Instruction | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Healthcheck:
+    """HEALTHCHECK. ``test`` begins with NONE, CMD or CMD-SHELL; times are in nanoseconds, 0: the runtime's default."""
+
+    test: tuple[str, ...]
+    interval: int = 0
+    timeout: int = 0
+    start_period: int = 0
+    start_interval: int = 0
+    retries: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Configure:
-    """Set fields of the runtime config. ``None`` leaves a field as the base has it."""
+    """Set fields of the runtime config. ``None`` leaves a field as the base has it; an empty CMD or ENTRYPOINT is one.
+
+    ``onbuild`` are triggers to add; ``onbuild_done`` drops those of the base, which have been carried out.
+    ``author`` is MAINTAINER's.
+    """
 
     env: tuple[tuple[str, str], ...] = ()
     entrypoint: tuple[str, ...] | None = None
@@ -151,9 +283,17 @@ class Configure:
     user: str | None = None
     ports: tuple[str, ...] = ()
     labels: tuple[tuple[str, str], ...] = ()
+    volumes: tuple[str, ...] = ()
+    shell: tuple[str, ...] | None = None
+    stop_signal: str | None = None
+    healthcheck: Healthcheck | None = None
+    onbuild: tuple[str, ...] = ()
+    onbuild_done: bool = False
+    author: str | None = None
+    instruction: Instruction | None = field(default=None, compare=False)
 
 
-Step = Virtualenv | BuildWheels | Install | Packages | Copy | Configure
+Step = Virtualenv | BuildWheels | Install | Packages | Copy | Run | Workdir | Configure
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,8 +310,9 @@ class Stage:
 class Plan:
     """Stages in order, each using only earlier ones; ``target`` is the one that becomes the image.
 
-    ``epoch`` (seconds since 1970) is the time of the image and of every file in it. ``facts`` explain the
-    Plan and do not change what is built.
+    ``epoch`` (seconds since 1970) is the time of the image and of every file in it where ``times`` is ``fixed``;
+    ``clamped``, no file is younger; ``real``, times are those at which things happen, and the epoch is only that of
+    assembled bases. ``facts`` explain the Plan and do not change what is built.
     """
 
     stages: tuple[Stage, ...]
@@ -179,6 +320,7 @@ class Plan:
     platform: Platform
     epoch: int = DEFAULT_EPOCH
     facts: tuple[Fact, ...] = ()
+    times: Times = "fixed"
 
     def stage(self, name: str) -> Stage:
         """The stage called ``name``."""
@@ -205,8 +347,12 @@ def to_json(value: object) -> Json:
 
 
 def title(step: Step) -> str:
-    """A step in words that a person understands; also its line in the image's history."""
+    """A step in words that a person understands; also its line in the history, unless an instruction has one."""
     match step:
+        case Copy(instruction=Instruction(text=text)) | Run(instruction=Instruction(text=text)):
+            return text
+        case Workdir(instruction=Instruction(text=text)) | Configure(instruction=Instruction(text=text)):
+            return text
         case Virtualenv():
             return f"create the virtual environment {step.prefix}"
         case BuildWheels():
@@ -218,9 +364,12 @@ def title(step: Step) -> str:
         case Copy(origin=BuildContext(ignore=("**",))):
             return f"create {step.destination}"
         case Copy():
-            origin = f"stage {step.origin.stage}" if isinstance(step.origin, StageRef) else "the project"
-            sources = "files" if step.sources == (".",) else _list(step.sources)
-            return f"copy {sources} of {origin} to {step.destination}"
+            sources = "files" if step.sources == (".",) else _list(tuple(map(_source, step.sources)))
+            return f"copy {sources} of {_origin(step.origin)} to {step.destination}"
+        case Run():
+            return f"run {' '.join(step.argv)}"
+        case Workdir():
+            return f"work in {step.path}"
         case Configure():
             kinds = dict.fromkeys(name.partition(" ")[0] for name in _settings(step))
             return "set " + (_list(tuple(kinds)) or "nothing")
@@ -262,6 +411,26 @@ def _pairs(step: Configure) -> Iterator[tuple[str, str]]:
         yield "ports", _list(step.ports)
     for name, value in step.labels:
         yield f"label {name}", value
+
+
+def _source(source: CopySource) -> str:
+    match source:
+        case str():
+            return source
+        case Inline():
+            return source.name
+        case Remote() | Git():
+            return redacted(source.url)
+
+
+def _origin(origin: Origin) -> str:
+    match origin:
+        case StageRef():
+            return f"stage {origin.stage}"
+        case BuildContext():
+            return f"the context {origin.name}" if origin.name else "the project"
+        case Base():
+            return f"the image {origin.source}"
 
 
 def _list(words: tuple[str, ...]) -> str:
