@@ -21,7 +21,7 @@ help:
 	@echo 'make test    all tests (PYTEST_ARGS="-k word" for some of them)'
 	@echo 'make lint    ruff and mypy'
 	@echo 'make format  let ruff tidy up'
-	@echo 'make bench   measure against docker build'
+	@echo 'make bench   measure against docker build (BENCH_ARGS="--only context --runs 1" for a part of it)'
 	@echo 'make clean   remove what these made'
 
 demo: .make/demo

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from wherry.sandbox import BuiltinSandbox, Command, Mount, Overlay, Root, SandboxError
+from wherry.sandbox import Command, Mount, Overlay, Root, Sandbox, SandboxError, find_sandbox
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 PATH = {"PATH": "/usr/bin:/bin"}
@@ -50,20 +50,20 @@ def command(root: Path) -> Callable[..., Command]:
     return make
 
 
-@pytest.fixture(scope="session")
-def sandbox(tmp_path_factory: pytest.TempPathFactory) -> BuiltinSandbox:
-    """The built-in sandbox, where it can be had."""
-    sandbox = BuiltinSandbox()
+@pytest.fixture(scope="session", params=["chroot", "oci"])
+def sandbox(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Sandbox:
+    """The built-in sandbox and that of an OCI runtime, where they can be had."""
     root = tmp_path_factory.mktemp("probe")
     try:
+        sandbox = find_sandbox(request.param)
         sandbox.start(root, Command(("true",), dict(PATH), mounts=borrowed(root))).wait()
     except SandboxError as error:
-        pytest.skip(f"no sandbox here: {error}")
+        pytest.skip(f"no such sandbox here: {error}")
     return sandbox
 
 
 @pytest.fixture
-def run(sandbox: BuiltinSandbox, root: Path, command: Callable[..., Command]) -> Run:
+def run(sandbox: Sandbox, root: Path, command: Callable[..., Command]) -> Run:
     """Runs a shell script in the root filesystem to its end."""
 
     def run(script: str, *, inside: Root | None = None, **fields: object) -> subprocess.CompletedProcess[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -67,3 +69,51 @@ def test_a_directory_where_passwd_should_be_counts_as_nothing(image: Path) -> No
     (image / "etc/passwd").unlink()
     (image / "etc/passwd").mkdir()
     assert find_user(image, "5").uid == 5
+
+
+# -- several directories ---------------------------------------------------------------------------
+
+
+def layer(path: Path, passwd: str = "") -> Path:
+    (path / "etc").mkdir(parents=True)
+    if passwd:
+        (path / "etc/passwd").write_text(passwd)
+    return path
+
+
+def test_the_topmost_of_several_directories_counts(tmp_path: Path) -> None:
+    old = layer(tmp_path / "old", "cook:x:5:5::/old:/bin/sh\n")
+    empty = layer(tmp_path / "empty")
+    new = layer(tmp_path / "new", "cook:x:6:6::/new:/bin/sh\n")
+    assert find_user((empty, old), "cook").uid == 5
+    assert find_user((new, empty, old), "cook").uid == 6
+
+
+def test_links_lead_through_several_directories(tmp_path: Path) -> None:
+    old = tmp_path / "old"
+    (old / "usr/share").mkdir(parents=True)
+    (old / "usr/share/passwd").write_text("cook:x:5:5::/:/bin/sh\n")
+    new = layer(tmp_path / "new")
+    (new / "etc/passwd").symlink_to("../../usr/share/passwd")
+    assert find_user((new, old), "cook").uid == 5
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root")
+def test_a_whiteout_or_an_opaque_directory_hides_what_is_below(tmp_path: Path) -> None:
+    old = layer(tmp_path / "old", "cook:x:5:5::/:/bin/sh\n")
+    white = layer(tmp_path / "white")
+    os.mknod(white / "etc/passwd", stat.S_IFCHR, 0)
+    with pytest.raises(UsageError):
+        find_user((white, old), "cook")
+    opaque = layer(tmp_path / "opaque")
+    os.setxattr(opaque / "etc", "trusted.overlay.opaque", b"y")
+    with pytest.raises(UsageError):
+        find_user((opaque, old), "cook")
+
+
+def test_a_file_hides_the_directories_below(tmp_path: Path) -> None:
+    old = layer(tmp_path / "old", "cook:x:5:5::/:/bin/sh\n")
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new/etc").write_text("")
+    with pytest.raises(UsageError):
+        find_user((tmp_path / "new", old), "cook")

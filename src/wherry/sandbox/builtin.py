@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 from wherry.sandbox.command import (
     Command,
     CommandError,
+    File,
+    Mount,
     Overlay,
     OverlayError,
     Root,
@@ -23,9 +25,10 @@ from wherry.sandbox.command import (
 )
 
 if TYPE_CHECKING:
-    from wherry.sandbox.spec import Spec
+    from wherry.sandbox.spec import FileSpec, MountSpec, RuntimeSpec, Spec
 
-_CHILD = Path(__file__).with_name("child.py")
+# Imported, so that its compiled form is used: compiling it takes longer than all the rest of a start.
+_CHILD = f"import sys; sys.path.append({str(Path(__file__).parent)!r}); import child; child.begin()"
 
 
 class BuiltinSandbox:
@@ -41,61 +44,76 @@ class BuiltinSandbox:
         self, root: Root, command: Command, *, stdin: Stream = None, stdout: Stream = None, stderr: Stream = None
     ) -> subprocess.Popen[bytes]:
         """See :meth:`~wherry.sandbox.command.Sandbox.start`. The command ends when this process does."""
-        if not sys.platform.startswith("linux"):
-            raise SandboxError("running a command of an image needs Linux", hint="Run the image with docker or podman.")
-        import marshal
+        return start_child(root, command, self._note, stdin=stdin, stdout=stdout, stderr=stderr)
 
-        with ExitStack() as stack:
-            spec = os.memfd_create("wherry")
-            stack.callback(os.close, spec)
-            os.write(spec, marshal.dumps(dict(_spec(root, command))))
-            os.lseek(spec, 0, os.SEEK_SET)
-            life, owner = os.pipe()
-            stack.callback(os.close, life)
-            status, reported = os.pipe()
-            reports = stack.enter_context(os.fdopen(status, encoding="utf-8", errors="replace"))
-            # A terminal's signals reach whom it belongs to; from anywhere else they come through us, once.
-            terminal = stdin is None and _is_terminal()
-            try:
-                process = subprocess.Popen(
-                    [sys.executable, "-I", "-S", str(_CHILD), str(spec), str(reported), str(life)],
-                    stdin=stdin,
-                    stdout=stdout,
-                    stderr=stderr,
-                    pass_fds=(spec, reported, life),
-                    process_group=None if terminal else 0,
-                )
-            except BaseException:
-                os.close(owner)
-                raise
-            finally:
-                os.close(reported)
-            # The child ends when this descriptor closes: with us, or with the last reference to the process.
-            weakref.finalize(process, os.close, owner)
-            lines = [line.rstrip("\n").split("\t", 2) for line in reports]
-        ready = False
-        for kind, number, text in lines:
-            if kind == "note":
-                self._note(text)
-            elif kind == "exec":
-                ready = True
-            else:
-                process.communicate()
-                raise _error(kind, int(number), text)
-        if not ready:
+
+def start_child(
+    root: Root,
+    command: Command,
+    note: Callable[[str], None],
+    *,
+    runtime: RuntimeSpec | None = None,
+    stdin: Stream = None,
+    stdout: Stream = None,
+    stderr: Stream = None,
+) -> subprocess.Popen[bytes]:
+    """Start the fresh interpreter, which becomes the command's keeper; ``runtime`` starts the command."""
+    if not sys.platform.startswith("linux"):
+        raise SandboxError("running a command of an image needs Linux", hint="Run the image with docker or podman.")
+    import marshal
+
+    with ExitStack() as stack:
+        spec = os.memfd_create("wherry")
+        stack.callback(os.close, spec)
+        os.write(spec, marshal.dumps(dict(_spec(root, command, runtime))))
+        os.lseek(spec, 0, os.SEEK_SET)
+        life, owner = os.pipe()
+        stack.callback(os.close, life)
+        status, reported = os.pipe()
+        reports = stack.enter_context(os.fdopen(status, encoding="utf-8", errors="replace"))
+        # A terminal's signals reach whom it belongs to; from anywhere else they come through us, once.
+        terminal = stdin is None and is_terminal()
+        try:
+            process = subprocess.Popen(
+                [sys.executable, "-I", "-S", "-c", _CHILD, str(spec), str(reported), str(life)],
+                stdin=stdin,
+                stdout=stdout,
+                stderr=stderr,
+                pass_fds=(spec, reported, life),
+                process_group=None if terminal else 0,
+            )
+        except BaseException:
+            os.close(owner)
+            raise
+        finally:
+            os.close(reported)
+        # The child ends when this descriptor closes: with us, or with the last reference to the process.
+        weakref.finalize(process, os.close, owner)
+        lines = [line.rstrip("\n").split("\t", 2) for line in reports]
+    ready = False
+    for kind, number, text in lines:
+        if kind == "note":
+            note(text)
+        elif kind == "exec":
+            ready = True
+        else:
             process.communicate()
-            raise SandboxError(f"the sandbox ended before its command began (exit code {process.returncode})")
-        return process
+            raise _error(kind, int(number), text)
+    if not ready:
+        process.communicate()
+        raise SandboxError(f"the sandbox ended before its command began (exit code {process.returncode})")
+    return process
 
 
-def _is_terminal() -> bool:
+def is_terminal() -> bool:
+    """Whether our standard input is a terminal."""
     try:
         return os.isatty(0)
     except OSError:
         return False
 
 
-def _spec(root: Root, command: Command) -> Spec:
+def _spec(root: Root, command: Command, runtime: RuntimeSpec | None) -> Spec:
     return {
         "argv": list(command.argv),
         "env": dict(command.env),
@@ -103,16 +121,33 @@ def _spec(root: Root, command: Command) -> Spec:
         "uid": command.uid,
         "gid": command.gid,
         "groups": list(command.groups),
-        "mounts": [(str(mount.source), mount.target, mount.read_only) for mount in command.mounts],
-        "files": dict(command.files),
+        "mounts": [_mount(mount) for mount in sorted(command.mounts, key=lambda mount: mount.target)],
+        "files": {path: _file(file) for path, file in sorted(command.files.items())},
         "network": command.network,
         "hostname": command.hostname,
         "read_only": command.read_only,
         "no_new_privileges": command.no_new_privileges,
         "randomized": command.randomized,
-        "root": str(root.folder / "merged" if isinstance(root, Overlay) else root),
-        "overlay": (str(root.lower), str(root.folder)) if isinstance(root, Overlay) else None,
+        "ulimits": [(limit.name, limit.soft, limit.hard) for limit in command.ulimits],
+        "shm_size": command.shm_size,
+        "insecure": command.security == "insecure",
+        "cgroup_parent": command.cgroup_parent,
+        "root": str((root.folder / "merged" if isinstance(root, Overlay) else root).absolute()),
+        "overlay": ([str(path) for path in root.lowers], str(root.folder)) if isinstance(root, Overlay) else None,
+        "runtime": runtime,
     }
+
+
+def _mount(mount: Mount) -> MountSpec:
+    sources = [str(path.absolute()) for path in mount.lowers or (mount.source,)]
+    return (mount.kind, sources, mount.target, mount.read_only, mount.size, mount.mode)
+
+
+def _file(file: bytes | File) -> FileSpec:
+    """Plain bytes are what everybody may read, and root may change while the command runs."""
+    if isinstance(file, bytes):
+        return (file, 0o644, 0, 0, False)
+    return (file.data, file.mode, file.uid, file.gid, file.read_only)
 
 
 def _error(kind: str, number: int, text: str) -> SandboxError | CommandError:
