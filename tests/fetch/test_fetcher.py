@@ -573,3 +573,47 @@ def test_what_is_no_hash_names_no_file(tmp_path: Path, value: str) -> None:
         fetcher.get(Download(outside.as_uri(), {"sha256": value}))
     assert [path.name for path in tmp_path.iterdir()] == ["wanted"]
     assert outside.read_text() == "mine"
+
+
+# -- files whose hash nobody knows ------------------------------------------------------------------
+
+
+def half(request: Request) -> None:
+    request.reply(200, DATA[: len(DATA) // 2], Content_Length=str(len(DATA)))
+    request.hang_up()
+
+
+def test_the_latest_file_is_kept_by_its_hash(server: Server, tmp_path: Path) -> None:
+    server.will(lambda request: request.reply(200, DATA, ETag='"one"'))
+    told: list[int] = []
+    with Fetcher(tmp_path / "files") as fetcher:
+        path, headers = fetcher.latest(server.url, headers={"If-None-Match": '"zero"'}, advance=told.append)
+    assert path == tmp_path / "files/sha256" / DIGEST
+    assert (path.read_bytes(), headers["etag"], sum(told)) == (DATA, '"one"', len(DATA))
+    assert server.seen[0]["If-None-Match"] == '"zero"'
+    assert not list((tmp_path / "files/partial").iterdir())
+
+
+def test_the_latest_file_may_be_the_one_before(server: Server, tmp_path: Path) -> None:
+    server.will(lambda request: request.reply(304))
+    with Fetcher(tmp_path / "files") as fetcher:
+        assert fetcher.latest(server.url)[0] is None
+
+
+def test_a_latest_file_that_breaks_off_is_fetched_from_its_beginning(server: Server, tmp_path: Path) -> None:
+    server.will(half, lambda request: request.reply(503), lambda request: request.reply(200, DATA))
+    told: list[int] = []
+    with Fetcher(tmp_path / "files") as opened:
+        path, _ = opened.latest(server.url, advance=told.append)
+    assert path is not None
+    assert (path.name, sum(told)) == (DIGEST, len(DATA))
+    assert not list((tmp_path / "files/partial").iterdir())
+
+
+def test_a_latest_file_that_is_not_there_leaves_nothing(server: Server, tmp_path: Path) -> None:
+    server.will(lambda request: request.reply(404))
+    with Fetcher(tmp_path / "files") as fetcher, pytest.raises(NotFound, match="HTTP 404"):
+        fetcher.latest(server.url)
+    with Fetcher(tmp_path / "files", offline=True) as fetcher, pytest.raises(NetworkError, match="--offline"):
+        fetcher.latest(server.url)
+    assert not (tmp_path / "files").exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import socket
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -17,7 +19,7 @@ from hypothesis import strategies as st
 
 from wherry.errors import UsageError, WherryError
 from wherry.sources import context
-from wherry.sources.context import ContextFile, Memory, digest, walk
+from wherry.sources.context import ContextFile, Memory, content_hashes, digest, walk
 from wherry.sources.ignore import Patterns
 
 
@@ -82,13 +84,89 @@ def test_hard_links_are_plain_files(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX file kinds")
-def test_sockets_and_pipes_are_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sockets_and_pipes_are_no_part_of_a_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tree(tmp_path, "file")
     os.mkfifo(tmp_path / "pipe")
     monkeypatch.chdir(tmp_path)  # a socket's path may have 100 characters
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind("socket")
     assert names(walk(tmp_path)) == ["file"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX file kinds")
+def test_for_a_dockerfile_pipes_are_pipes_and_sockets_are_empty_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    os.mkfifo(tmp_path / "pipe", 0o640)
+    monkeypatch.chdir(tmp_path)
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind("socket")
+        files = walk(tmp_path, normalise=False)
+        assert [(file.row[0], file.kind) for file in files] == [("pipe", "fifo"), ("socket", "file")]
+        assert (files[1].entry.size, b"".join(files[1].read())) == (0, b"")
+        assert files[1].hash() == hashlib.sha256(b"").hexdigest()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may make devices and capabilities")
+def test_for_a_dockerfile_devices_and_capabilities_are_kept(tmp_path: Path) -> None:
+    tree(tmp_path, "tool", "data")
+    (tmp_path / "tool").chmod(0o4755)
+    capability = bytes.fromhex("0100000200200000000000000000000000000000")
+    os.setxattr(tmp_path / "tool", "security.capability", capability)
+    try:
+        os.mknod(tmp_path / "null", 0o020666, os.makedev(1, 3))
+    except OSError:
+        pytest.skip("this root may not make devices")
+    data, null, tool = (file.entry for file in walk(tmp_path, normalise=False))
+    assert (null.kind, null.major, null.minor) == ("char", 1, 3)
+    assert (tool.mode, dict(tool.xattrs), dict(data.xattrs)) == (0o4755, {"security.capability": capability}, {})
+
+
+def test_the_names_of_one_file_have_one_stamp(tmp_path: Path) -> None:
+    tree(tmp_path, "one", "other")
+    (tmp_path / "two").hardlink_to(tmp_path / "one")
+    one, other, two = walk(tmp_path)
+    assert one.stamp == two.stamp != other.stamp
+    assert [file.linked for file in (one, other, two)] == [True, False, True]
+
+
+def test_a_directory_that_is_left_out_is_not_even_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tree(tmp_path, "a/b", "node_modules/x/y", "docs/x/y", "docs/keep/z")
+    opened: list[str] = []
+    real = context._listed
+
+    def listed(root: str, prefix: str) -> AbstractContextManager[list[os.DirEntry[str]]]:
+        opened.append(prefix)
+        return real(root, prefix)
+
+    monkeypatch.setattr(context, "_listed", listed)
+    walk(tmp_path, Patterns(["node_modules", "docs", "!docs/keep"]))
+    assert sorted(opened) == ["", "a/", "docs/", "docs/keep/"]
+
+
+def test_a_link_in_the_place_of_a_directory_is_not_followed(tmp_path: Path) -> None:
+    tree(tmp_path, "outside/secret", "project/dir/file")
+    with pytest.raises(WherryError, match="cannot read dir"), context._listed(str(tmp_path / "project"), "dir/"):
+        (tmp_path / "project/dir").rename(tmp_path / "gone")
+        (tmp_path / "project/dir").symlink_to("../outside")
+        with context._listed(str(tmp_path / "project"), "dir/"):
+            pass
+
+
+@given(st.lists(st.binary(max_size=3000), max_size=5))
+def test_hashes_are_those_of_the_contents_with_threads_and_without(
+    tmp_path_factory: pytest.TempPathFactory, contents: list[bytes]
+) -> None:
+    root = tmp_path_factory.mktemp("context")
+    for number, data in enumerate(contents):
+        (root / str(number)).write_bytes(data)
+    expected = [hashlib.sha256(data).hexdigest() for data in contents]
+    files = walk(root)
+    assert list(content_hashes(files)) == expected
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(context, "_SMALL", 100)
+        patch.setattr(context, "_THREADS_FROM", 1)
+        assert list(content_hashes(files)) == expected
 
 
 def test_modes_and_times_are_the_same_whoever_checked_the_project_out(tmp_path: Path) -> None:

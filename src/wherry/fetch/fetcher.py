@@ -182,6 +182,51 @@ class Fetcher:
                 return b"".join(pieces)
         raise AssertionError
 
+    def latest(
+        self, url: str, *, headers: Mapping[str, str] | None = None, advance: Advance | None = None
+    ) -> tuple[Path | None, Mapping[str, str]]:
+        """A file whose hash nobody knows: where it is kept by its hash, and the headers of the server's answer.
+
+        No file if the server says that it was not modified, which ``headers`` have asked (RFC 9110, section 13). Names
+        of headers are lower case. Raises :class:`NetworkError`, :class:`NotFound` if there is no such file.
+        """
+        asked = {"Accept-Encoding": "identity", **(headers or {})}
+        for attempt in _attempts(url, self._closed):
+            with attempt, self._open(url, asked) as response:
+                answer = {name.lower(): value for name, value in response.headers.items()}
+                if response.status_code == 304:
+                    return None, answer
+                _expect_success(url, response)
+                return self._keep(response, advance or (lambda _: None)), answer
+        raise AssertionError
+
+    def _keep(self, response: httpx.Response, advance: Advance) -> Path:
+        """Take what the server sends, and give it the name that its hash is."""
+        temporary = self.root / "partial" / f"latest-{os.urandom(8).hex()}"
+        hashed = hashlib.sha256()
+        taken = 0
+        with storing(self.root):
+            temporary.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                with temporary.open("xb", buffering=_PIECE) as file:
+                    for piece in response.iter_bytes():
+                        if self._closed.is_set():
+                            raise Stopped
+                        hashed.update(piece)
+                        file.write(piece)
+                        taken += len(piece)
+                        advance(len(piece))
+                    _sync(file)
+                path = self.root / "sha256" / hashed.hexdigest()
+                path.parent.mkdir(parents=True, exist_ok=True)
+                temporary.replace(path)
+            except BaseException:
+                advance(-taken)
+                raise
+            finally:
+                temporary.unlink(missing_ok=True)
+        return path
+
     def _fetch(self, transfer: _Transfer) -> None:
         """Fill the partial file and check it; what an earlier run left may be of no use, and gets one more chance."""
         try:

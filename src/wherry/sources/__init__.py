@@ -28,12 +28,14 @@ def open_source(
     mirror: str = "",
     refresh: bool = False,
 ) -> Source:
-    """The source that ``text`` names: ``scratch``, ``debian://SUITE``, ``oci:DIR[:TAG]``, ``oci-archive:FILE``,
-    ``docker-archive:FILE``, or a name in the local store.
+    """The source that ``text`` names: ``scratch``, ``debian://SUITE``, ``oci:DIR[:TAG]`` or ``oci-layout://DIR[:TAG]``
+    (or ``@DIGEST``), ``oci-archive:FILE``, ``docker-archive:FILE``, ``context:LOCATION`` (a directory or another build
+    context, whose files are the root filesystem), ``docker-image://NAME`` or NAME: an image in the local store.
 
     ``python``, ``mirror``, ``epoch`` (seconds since 1970) and ``refresh`` concern assembled bases. Raises
     :class:`~wherry.errors.UsageError` if ``text`` means nothing; what it means is looked for by ``image`` only.
     """
+    text = text.removeprefix("docker-image://")
     if text == "scratch":
         from wherry.sources.scratch import Scratch
 
@@ -44,8 +46,14 @@ def open_source(
 
         workshop = Workshop(store, fetcher, mirror, refresh, compression, epoch)
         return DebianSource(Recipe.parse(text), workshop, python)
+    if text.startswith("context:"):
+        from wherry.sources.folder import ContextSource
+
+        return ContextSource(text.removeprefix("context:"), store, fetcher, compression)
     from wherry.sources.layout import DockerArchive, OciSource, StoreImage
 
+    if text.startswith("oci-layout://"):
+        return OciSource(text.removeprefix("oci-layout://"), store, archive=False)
     kind, _, rest = text.partition(":")
     match kind:
         case "oci" | "oci-archive" if rest:

@@ -1,47 +1,81 @@
 """The build context: a directory's files as a layer holds them, and one digest for all of it.
 
-Symbolic links stay links and are never followed. Sockets, pipes and devices are passed over. The digest
-covers names, kinds, modes, contents and link targets, not times or owners: a checkout made anew is the
-same context.
+Symbolic links stay links and are never followed. The digest covers names, kinds, modes, contents and link targets, not
+times or owners: a checkout made anew is the same context.
 """
+
+# Paths are strings and values plain tuples here: a context may hold 100,000 files, and one step of each costs 0.1 s.
+# ruff: noqa: PTH115
 
 from __future__ import annotations
 
+import errno
+import gc
+import marshal
 import os
 import stat
+import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
-from dataclasses import dataclass
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
+from typing import cast
 
 from wherry.errors import UsageError, WherryError
 from wherry.image.digest import Digest
-from wherry.layers.entry import Entry
+from wherry.layers.entry import Entry, Kind
+from wherry.layers.records import Row, entry_of, row_of
 from wherry.sources.ignore import Patterns, State
 from wherry.store.files import write_atomic
 
 _PIECE = 1 << 18
+_SMALL = 1 << 20  # bytes of a file that is read in one piece to be hashed
 _RACY = 2_000_000_000  # nanoseconds; a file changed that shortly ago may change again within its timestamp
 _WORTH_FILES = 200
 _WORTH_BYTES = 4 << 20
+_THREADS_FROM = 4 << 20  # bytes to hash in all; with less, threads cost more than they bring
+_NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
+_DIRECTORY = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_DIRECTORY", 0)
+_OPEN = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0) | _NO_FOLLOW
+_CAPABILITY = "security.capability"
+_MAGIC = b"wherry context 1\n"
 
 Stamp = tuple[int, int, int, int]
 """A file's size, modification time and status change time (nanoseconds), and inode."""
 
+_NO_STAMP: Stamp = (0, 0, 0, 0)
 
-@dataclass(frozen=True, slots=True)
+
 class ContextFile:
-    """A file, directory or link: as a layer holds it, and where it is on this machine."""
+    """A file, directory or link: as a layer holds it, and where it is on this machine.
 
-    entry: Entry
-    path: str
-    stamp: Stamp = (0, 0, 0, 0)
+    ``row`` are the plain values that :attr:`entry` is made from when it is asked for. A file that is ``linked`` has
+    more names, with the same ``stamp``.
+    """
+
+    __slots__ = ("linked", "path", "row", "stamp")
+
+    def __init__(self, entry: Entry | Row, path: str, stamp: Stamp = _NO_STAMP, linked: bool = False) -> None:
+        self.row: Row = entry if isinstance(entry, tuple) else row_of(entry)
+        self.path = path
+        self.stamp = stamp
+        self.linked = linked
+
+    @property
+    def entry(self) -> Entry:
+        """What a layer holds of it."""
+        return entry_of(self.row)
+
+    @property
+    def kind(self) -> Kind:
+        """What kind of file it is."""
+        return self.row[1]
 
     def changed(self) -> bool:
         """Whether the file is another one than when it was seen: its size, times or inode differ."""
-        if self.entry.kind != "file":
+        if self.row[1] != "file":
             return False
         try:
             return _stamp(os.lstat(self.path)) != self.stamp
@@ -51,11 +85,51 @@ class ContextFile:
     def read(self) -> Iterator[bytes]:
         """A file's content in pieces. Raises :class:`WherryError` that names it if it cannot be read."""
         try:
-            with open(self.path, "rb", buffering=0) as file:  # noqa: PTH123  (a str: 100,000 Paths cost a second)
-                while piece := file.read(_PIECE):
+            handle = os.open(self.path, _OPEN)
+            try:
+                while piece := os.read(handle, _PIECE):
                     yield piece
+            finally:
+                os.close(handle)
         except OSError as error:
-            raise _unreadable(self.entry.path, error) from error
+            if error.errno == errno.ENXIO and not self.row[3]:
+                return  # a socket, which is an empty file
+            raise _unreadable(self.row[0], error) from error
+
+    def hash(self) -> str:
+        """The SHA-256 (hex) of a file's content. Raises :class:`WherryError` that names it if it cannot be read."""
+        size = self.row[3]
+        if size < _SMALL:
+            try:
+                handle = os.open(self.path, _OPEN)
+                try:
+                    data = os.read(handle, size + 1)
+                finally:
+                    os.close(handle)
+                if len(data) == size:
+                    return sha256(data).hexdigest()
+            except OSError:
+                pass  # the long way finds it too, and says so
+        content = sha256()
+        for piece in self.read():
+            content.update(piece)
+        return content.hexdigest()
+
+
+@contextmanager
+def many_values() -> Iterator[None]:
+    """Within the block a great many small values are made that all live on.
+
+    The garbage collector would look through them again and again, for half as long as it takes to make them.
+    """
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.freeze()  # it would begin with looking through them
+            gc.enable()
 
 
 def walk(
@@ -63,72 +137,135 @@ def walk(
 ) -> tuple[ContextFile, ...]:
     """Everything below ``root`` that ``patterns`` do not leave out, sorted by path.
 
-    ``normalise`` sets modes to 0755 (directories, and files that their owner may execute) or 0644;
-    ``epoch`` sets every time; without them they are the file's own. Owners are 0. A directory that is left
-    out is there all the same if something in it is not. Raises :class:`UsageError` if ``root`` is not a
-    directory, :class:`WherryError` if something below it cannot be read.
+    ``normalise`` sets modes to 0755 (directories, and files that their owner may execute) or 0644, and passes over
+    sockets, pipes and devices; ``epoch`` sets every time. Without them modes and times are the file's own, executables
+    keep their capabilities, and special files are what Docker makes of them: a socket is an empty file. Owners are 0. A
+    directory that is left out is there all the same if something in it is not. Raises :class:`UsageError` if ``root``
+    is not a directory, :class:`WherryError` if something below it cannot be read.
     """
     if not root.is_dir():
         problem = "is not a directory" if root.exists() else "does not exist"
         raise UsageError(f"the build context {root} {problem}")
-    files = list(_walk(os.fspath(root), patterns or Patterns(), epoch, normalise))
-    files.sort(key=lambda file: file.entry.path)
+    with many_values():
+        files = _walk(os.fspath(root), patterns or Patterns(), epoch, normalise)
+        files.sort(key=_path)
     return tuple(files)
 
 
-def _walk(root: str, patterns: Patterns, epoch: int | None, normalise: bool) -> Iterator[ContextFile]:
-    waiting: list[tuple[str, str, State, tuple[ContextFile, ...]]] = [(root, "", patterns.top, ())]
+def _path(file: ContextFile) -> str:
+    return file.row[0]
+
+
+def _walk(  # noqa: PLR0912  (a function of its own for each file would cost a tenth of the whole)
+    root: str, patterns: Patterns, epoch: int | None, normalise: bool
+) -> list[ContextFile]:
+    files: list[ContextFile] = []
+    waiting: list[tuple[str, State, tuple[ContextFile, ...]]] = [("", patterns.top, ())]
     kept: set[str] = set()  # directories that were left out, and came back for what is in them
+    step = patterns.step if patterns.patterns else None
+    left_out, inner = False, patterns.top
     while waiting:
-        folder, prefix, state, above = waiting.pop()
-        try:
-            with os.scandir(folder) as listing:
-                found = list(listing)
-        except OSError as error:
-            raise _unreadable(prefix or ".", error) from error
-        for item in found:
-            path = prefix + item.name
-            left_out, inner = patterns.step(path, item.name, state)
-            is_dir = item.is_dir(follow_symlinks=False)
-            if left_out and not (is_dir and patterns.may_return(path)):
-                continue
-            try:
-                file = _context_file(item, path, epoch, normalise)
-            except FileNotFoundError:  # gone since the directory was listed
-                continue
-            except OSError as error:
-                raise _unreadable(path, error) from error
-            if file is None:
-                continue
-            if is_dir:
-                waiting.append((item.path, path + "/", inner, (*above, file) if left_out else above))
-            if not left_out:
-                for directory in above:
-                    if directory.entry.path not in kept:
-                        kept.add(directory.entry.path)
-                        yield directory
-                yield file
+        prefix, state, above = waiting.pop()
+        with _listed(root, prefix) as found:
+            for item in found:
+                name = item.name
+                path = prefix + name
+                if step is not None:
+                    left_out, inner = step(path, name, state)
+                    if left_out and not (item.is_dir(follow_symlinks=False) and patterns.may_return(path)):
+                        continue
+                try:
+                    status = item.stat(follow_symlinks=False)
+                    mode = status.st_mode
+                    if mode & 0o170000 != 0o100000:
+                        file = _special(f"{root}/{path}", path, status, epoch, normalise)
+                    else:
+                        mode &= 0o7777
+                        if normalise:
+                            mode = 0o755 if mode & 0o100 else 0o644
+                        size, changed = status.st_size, status.st_mtime_ns
+                        mtime = changed // 1_000_000_000 if epoch is None else epoch
+                        real = f"{root}/{path}"
+                        xattrs = _capabilities(real) if mode & 0o111 and not normalise else ()
+                        stamp = size, changed, status.st_ctime_ns, status.st_ino
+                        row: Row = (path, "file", mode, size, 0, 0, mtime, "", 0, 0, xattrs, "")
+                        file = ContextFile(row, real, stamp, status.st_nlink > 1)
+                except FileNotFoundError:  # gone since the directory was listed
+                    continue
+                except OSError as error:
+                    raise _unreadable(path, error) from error
+                if file is None:
+                    continue
+                if file.row[1] == "dir":
+                    waiting.append((path + "/", inner, (*above, file) if left_out else above))
+                    if left_out:
+                        continue
+                if above:
+                    files += [directory for directory in above if directory.row[0] not in kept]
+                    kept.update(directory.row[0] for directory in above)
+                files.append(file)
+    return files
+
+
+@contextmanager
+def _listed(root: str, prefix: str) -> Iterator[list[os.DirEntry[str]]]:
+    """What the directory ``prefix`` holds. It stays open: files are found sooner so."""
+    path = f"{root}/{prefix}" if prefix else root
+    handle = -1
+    try:
+        if os.scandir in os.supports_fd:
+            handle = os.open(path.rstrip("/") or "/", _DIRECTORY | (_NO_FOLLOW if prefix else 0))
+        with os.scandir(handle if handle >= 0 else path) as listing:
+            found = list(listing)
+    except OSError as error:
+        if handle >= 0:
+            os.close(handle)
+        raise _unreadable(prefix.rstrip("/") or ".", error) from error
+    try:
+        yield found
+    finally:
+        if handle >= 0:
+            os.close(handle)
 
 
 def _stamp(status: os.stat_result) -> Stamp:
     return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
 
 
-def _context_file(item: os.DirEntry[str], path: str, epoch: int | None, normalise: bool) -> ContextFile | None:
-    status = item.stat(follow_symlinks=False)
-    mode = stat.S_IMODE(status.st_mode)
-    mtime = int(status.st_mtime) if epoch is None else epoch
-    if stat.S_ISREG(status.st_mode):
-        if normalise:
-            mode = 0o755 if mode & 0o100 else 0o644
-        entry = Entry(path, "file", mode, status.st_size, mtime=mtime)
-        return ContextFile(entry, item.path, _stamp(status))
-    if stat.S_ISDIR(status.st_mode):
-        return ContextFile(Entry(path, "dir", 0o755 if normalise else mode, mtime=mtime), item.path)
-    if stat.S_ISLNK(status.st_mode):
-        target = os.readlink(item.path).replace(os.sep, "/")  # noqa: PTH115  (a Path would drop "./")
-        return ContextFile(Entry(path, "symlink", 0o777, mtime=mtime, link=target), item.path)
-    return None
+def _special(real: str, path: str, status: os.stat_result, epoch: int | None, normalise: bool) -> ContextFile | None:
+    """What is no regular file, or nothing if it is passed over."""
+    kind, mode = stat.S_IFMT(status.st_mode), stat.S_IMODE(status.st_mode)
+    mtime = status.st_mtime_ns // 1_000_000_000 if epoch is None else epoch
+    row: Row
+    if kind == stat.S_IFDIR:
+        row = (path, "dir", 0o755 if normalise else mode, 0, 0, 0, mtime, "", 0, 0, (), "")
+    elif kind == stat.S_IFLNK:
+        target = os.readlink(real).replace(os.sep, "/")
+        row = (path, "symlink", 0o777, 0, 0, 0, mtime, target, 0, 0, (), "")
+    elif normalise:
+        return None
+    elif kind == stat.S_IFSOCK:
+        row = (path, "file", mode, 0, 0, 0, mtime, "", 0, 0, (), "")
+        return ContextFile(row, real, _stamp(status))
+    elif kind == stat.S_IFIFO:
+        row = (path, "fifo", mode, 0, 0, 0, mtime, "", 0, 0, (), "")
+    elif kind in {stat.S_IFCHR, stat.S_IFBLK}:
+        device: Kind = "char" if kind == stat.S_IFCHR else "block"
+        major, minor = os.major(status.st_rdev), os.minor(status.st_rdev)
+        row = (path, device, mode, 0, 0, 0, mtime, "", major, minor, (), "")
+    else:
+        return None
+    return ContextFile(row, real)
+
+
+def _capabilities(path: str) -> tuple[tuple[str, bytes], ...]:
+    """The one extended attribute that an image keeps (as in Docker); only an executable has any use for it."""
+    if sys.platform != "linux":
+        return ()
+    with suppress(OSError):
+        if _CAPABILITY in os.listxattr(path, follow_symlinks=False):
+            return ((_CAPABILITY, os.getxattr(path, _CAPABILITY, follow_symlinks=False)),)
+    return ()
 
 
 def _unreadable(path: str, error: OSError) -> WherryError:
@@ -143,31 +280,64 @@ def digest(files: Iterable[ContextFile], memory: Memory | None = None) -> Digest
 
     With ``memory``, a file that was hashed before and did not change since is not read again.
     """
+    every = list(files)
+    hashes = iter(content_hashes([file for file in every if file.row[1] == "file"], memory))
     whole = sha256()
-    known = memory.recall() if memory else {}
-    hashed: dict[str, tuple[Stamp, str]] = {}
-    for file in files:
-        entry = file.entry
-        content = entry.link
-        if entry.kind == "file":
-            before = known.get(entry.path)
-            if before is not None and before[0] == file.stamp:
-                content = before[1]
-            else:
-                content = _hash(file)
-                hashed[entry.path] = (file.stamp, content)
-        line = f"{entry.kind}\0{entry.mode:o}\0{entry.path}\0{content}\0"
+    for file in every:
+        row = file.row
+        content = next(hashes) if row[1] == "file" else row[7]
+        line = f"{row[1]}\0{row[2]:o}\0{row[0]}\0{content}\0"
         whole.update(line.encode("utf-8", "surrogateescape"))
-    if memory:
-        memory.keep(known, hashed)
     return Digest("sha256:" + whole.hexdigest())
 
 
-def _hash(file: ContextFile) -> str:
-    content = sha256()
-    for piece in file.read():
-        content.update(piece)
-    return content.hexdigest()
+def content_hashes(files: Sequence[ContextFile], memory: Memory | None = None) -> Sequence[str]:
+    """The SHA-256 (hex) of the content of each of ``files``, which are regular ones.
+
+    With ``memory``, a file that was hashed before and did not change since is not read again; what had to be hashed is
+    remembered.
+    """
+    with many_values():
+        known = memory.recall() if memory else {}
+        hashes: list[str] = []
+        unknown: list[int] = []
+        nothing = (_NO_STAMP, "")
+        for number, file in enumerate(files):
+            stamp, content = known.get(file.row[0], nothing)
+            if stamp != file.stamp or not content:
+                unknown.append(number)
+            hashes.append(content)
+        if unknown:
+            fresh: dict[str, tuple[Stamp, str]] = {}
+            for number, content in _hashed(unknown, files):
+                hashes[number] = content
+                fresh[files[number].row[0]] = files[number].stamp, content
+            if memory:
+                memory.keep(known, fresh)
+    return hashes
+
+
+def _hashed(numbers: Sequence[int], files: Sequence[ContextFile]) -> Iterator[tuple[int, str]]:
+    """Hash some of ``files``. Large ones are hashed side by side: that takes no turns with other threads."""
+    cores = min(os.cpu_count() or 1, 8)
+    large = [number for number in numbers if files[number].row[3] >= _SMALL]
+    if cores == 1 or len(large) < 2 or sum(files[number].row[3] for number in large) < _THREADS_FROM:
+        for number in numbers:
+            yield number, files[number].hash()
+        return
+    from concurrent.futures import ThreadPoolExecutor
+
+    pool = ThreadPoolExecutor(cores)
+    try:
+        by_size = sorted(large, key=lambda number: files[number].row[3], reverse=True)
+        waiting = [(number, pool.submit(files[number].hash)) for number in by_size]
+        for number in numbers:
+            if files[number].row[3] < _SMALL:
+                yield number, files[number].hash()
+        for number, result in waiting:
+            yield number, result.result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
 
 
 class Memory:
@@ -186,16 +356,15 @@ class Memory:
     def recall(self) -> Mapping[str, tuple[Stamp, str]]:
         """What is remembered, by path. A damaged file is an empty one."""
         try:
-            records = self._path.read_bytes().decode("utf-8", "surrogateescape").split("\0")
+            data = memoryview(self._path.read_bytes())
         except OSError:
             return {}
-        known: dict[str, tuple[Stamp, str]] = {}
-        with suppress(ValueError):
-            for record in records[:-1]:
-                size, mtime, ctime, inode, content, path = record.split(" ", 5)
-                if len(content) == 64:
-                    known[path] = (int(size), int(mtime), int(ctime), int(inode)), content
-        return known
+        start = len(_MAGIC) + 4
+        if data[: len(_MAGIC)] != _MAGIC or zlib.crc32(data[start:]).to_bytes(4, "little") != data[len(_MAGIC) : start]:
+            return {}
+        with suppress(ValueError, EOFError, TypeError), many_values():
+            return cast("dict[str, tuple[Stamp, str]]", marshal.loads(data[start:]))
+        return {}
 
     def keep(self, known: Mapping[str, tuple[Stamp, str]], hashed: Mapping[str, tuple[Stamp, str]]) -> None:
         """Add what was ``hashed`` to what was ``known``, if that is worth a file."""
@@ -205,9 +374,6 @@ class Memory:
         fresh = {path: item for path, item in hashed.items() if max(item[0][1:3]) < newest}
         if not fresh:
             return
-        lines = (
-            f"{size} {mtime} {ctime} {inode} {content} {path}\0"
-            for path, ((size, mtime, ctime, inode), content) in {**known, **fresh}.items()
-        )
+        data = marshal.dumps({**known, **fresh})
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(self._path, "".join(lines).encode("utf-8", "surrogateescape"), self._scratch)
+        write_atomic(self._path, _MAGIC + zlib.crc32(data).to_bytes(4, "little") + data, self._scratch)

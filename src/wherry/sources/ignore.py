@@ -4,8 +4,8 @@ The file is read as moby's ``ignorefile`` does (comments, blanks, ``!``, leading
 the patterns match as moby's ``patternmatcher`` does when it walks a directory with the results of the
 directories above: Go's ``filepath.Match``, plus ``**`` for any number of directories. What a pattern
 matches takes everything below it along; the last pattern that says something wins. Where moby's
-translation to regular expressions strays from ``filepath.Match`` (``[*]``, ``\\d``, ``a|b*``), we keep to
-the latter, as the documentation does.
+translation to regular expressions leaks through, we keep to ``filepath.Match``, as the documentation does: ``[*]`` is
+a star, ``\\d`` is a d (not a digit), ``a^b*`` may match, ``[z-a]`` matches nothing (and is no error).
 """
 
 from __future__ import annotations
@@ -212,6 +212,8 @@ class Patterns:
 
     def __init__(self, patterns: Iterable[str] = ()) -> None:
         cleaned = [item for item in map(clean, patterns) if item]
+        self.patterns = tuple(cleaned)
+        """As they were understood: cleaned, none empty."""
         for pattern in cleaned:
             if pattern == "!":
                 _check(pattern)

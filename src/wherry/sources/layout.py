@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, BinaryIO, Protocol, cast
 
 from wherry.errors import UsageError, WherryError, nearest
 from wherry.events import Task
 from wherry.image import Descriptor, Digest, Image, ImageConfig, Index, Layer, Platform, Reference, parse_digest
+from wherry.image.digest import digest_of
 from wherry.image.json import as_list, as_object, as_str, as_strings, load_object
 from wherry.image.mediatype import INDEXES, MANIFESTS
 from wherry.layers.compression import Compression, compressor
@@ -26,6 +28,7 @@ _PIECE = 1 << 20
 _DOCUMENT = 16 << 20  # bytes of a manifest, an index or a config
 _CONTAINERD_NAME = "io.containerd.image.name"
 _DEPTH = 4  # indexes within indexes
+_ID = re.compile(r"[0-9a-f]{12,64}")
 
 
 class StoreImage:
@@ -45,29 +48,82 @@ class StoreImage:
 
 
 def find_name(name: str, store: Store) -> Descriptor | None:
-    """The descriptor that ``name`` (``hello``, ``hello:1``, ``hello@sha256:…``) means in the store, if any does."""
+    """The descriptor that ``name`` means in the store, if any does.
+
+    A name is written as Docker has it: ``hello``, ``hello:1``, ``docker.io/library/hello:1``, ``hello@sha256:…``,
+    ``hello:1@sha256:…`` (where only the digest counts), or an ID: the digest of a config, or 12 or more digits of it.
+    """
     reference = Reference.parse(name)
-    for descriptor in store.images():
-        known = name_of(descriptor)
-        if reference.digest:
-            if descriptor.digest == reference.digest:
-                return descriptor
-        elif known in {name, reference.familiar, str(reference)}:
+    if reference.digest:
+        return _by_digest(reference.digest, store)
+    wanted = {name, reference.familiar, str(reference)}
+    named = store.images()
+    for descriptor in named:
+        if name_of(descriptor) in wanted:
             return descriptor
+    return _by_id(name, named, store)
+
+
+def _by_digest(digest: Digest, store: Store) -> Descriptor | None:
+    """A manifest or an index that the store holds, whatever its name; images are made of both."""
+    for descriptor in store.images():
+        if descriptor.digest == digest:
+            return descriptor
+    path = store.blobs.path(digest)
+    if not path.is_file() or path.stat().st_size > _DOCUMENT:
+        return None
+    data = store.blobs.read(digest)
+    with suppress(WherryError):
+        media_type = load_object(data, f"blob {digest}").get("mediaType")
+        if isinstance(media_type, str) and (media_type in MANIFESTS or media_type in INDEXES):
+            return Descriptor(media_type, digest, len(data))
     return None
+
+
+def _by_id(name: str, named: Sequence[Descriptor], store: Store) -> Descriptor | None:
+    digits = name.removeprefix("sha256:")
+    if not _ID.fullmatch(digits):
+        return None
+    found = {}
+    for descriptor in named:
+        with suppress(WherryError):
+            image = store.load(descriptor)
+            for one in image.images if isinstance(image, Index) else (image,):
+                identity = digest_of(one.config_bytes)
+                if identity.removeprefix("sha256:").startswith(digits):
+                    found[identity] = descriptor
+    if len(found) > 1:
+        raise UsageError(f"{name} is the beginning of several IDs", hint="Give more of its digits.")
+    return next(iter(found.values()), None)
 
 
 def unknown_name(name: str, store: Store) -> UsageError:
     """The error for a base that is neither in the store nor of a kind that can be had."""
-    known = [name_of(descriptor) for descriptor in store.images() if name_of(descriptor)]
-    near = nearest(Reference.parse(name).familiar, known)
-    hint = f"Did you mean {near!r}, which the store has? " if near else ""
+    known = sorted({name_of(descriptor) for descriptor in store.images() if name_of(descriptor)})
+    reference = Reference.parse(name)
+    alike = [one for one in known if _repository(one) == (reference.host, reference.path)]
+    near = nearest(reference.familiar, known)
+    hint = ""
+    if reference.digest and alike:
+        hint = f"The store has {', '.join(alike[:5])}, with other digests. "
+    elif near:
+        hint = f"Did you mean {near!r}, which the store has? "
+    elif alike:
+        hint = f"The store has {', '.join(alike[:5])}. "
     if name.startswith("debian:"):
         hint = f"Did you mean debian://{name.partition(':')[2] or 'trixie'}, a base made from Debian's packages? "
     return UsageError(
         f"no image {name!r} in the local store, and images cannot be pulled from registries yet",
         hint=f"{hint}Bases that can be had: debian://trixie, oci:DIR, oci-archive:FILE, docker-archive:FILE, scratch.",
     )
+
+
+def _repository(name: str) -> tuple[str, str]:
+    try:
+        reference = Reference.parse(name)
+    except WherryError:
+        return "", name
+    return reference.host, reference.path
 
 
 def choose(found: Image | Index, platform: Platform, name: str) -> Image:
@@ -192,7 +248,13 @@ def _as_context(files: Files) -> Iterator[Files]:
 
 
 def _split(location: str) -> tuple[Path, str]:
-    """``PATH[:NAME]``: the longest path that there is, and what follows it. Names may hold colons, as paths may."""
+    """``PATH[:NAME]`` or ``PATH@DIGEST``: the longest path that there is, and what follows it.
+
+    Names may hold colons, as paths may.
+    """
+    above, at, digest = location.rpartition("@")
+    if at and not Path(location).exists() and Path(above).exists():
+        return Path(above), parse_digest(digest)
     path, name = location, ""
     while path:
         if Path(path).exists():
@@ -221,6 +283,8 @@ class _Import:
             Descriptor.from_json(as_object(item, self._what)) for item in as_list(index.get("manifests"), self._what)
         ]
         chosen = [one for one in named if not tag or tag in _called(one)]
+        if not chosen and tag.startswith("sha256:"):
+            chosen = [one for top in named for one in self._below(top, _DEPTH) if one.digest == tag]
         if not chosen:
             names = sorted(filter(None, map(name_of, named)))
             raise UsageError(
@@ -248,6 +312,15 @@ class _Import:
             value = load_object(self._blob(descriptor), f"index {descriptor.digest}")
             for item in as_list(value.get("manifests"), self._what):
                 yield from self._manifests(Descriptor.from_json(as_object(item, self._what)), depth - 1)
+
+    def _below(self, descriptor: Descriptor, depth: int) -> Iterator[Descriptor]:
+        """What an index names, and the indexes in it."""
+        if descriptor.media_type in INDEXES and depth:
+            value = load_object(self._blob(descriptor), f"index {descriptor.digest}")
+            for item in as_list(value.get("manifests"), self._what):
+                one = Descriptor.from_json(as_object(item, self._what))
+                yield one
+                yield from self._below(one, depth - 1)
 
     def _platform(self, manifest: Descriptor) -> Platform:
         if manifest.platform:

@@ -1,0 +1,240 @@
+"""Build contexts from everywhere: directories, archives, standard input, URLs, repositories; hostile ones too."""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+import subprocess
+import tarfile
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.sources.conftest import MODIFIED, Repository, Server, member, packed
+
+from wherry.errors import UsageError, WherryError
+from wherry.events import Reporter, Task
+from wherry.fetch import Fetcher
+from wherry.sources.archive import is_archive, unpack_context
+from wherry.sources.context import walk
+from wherry.sources.location import open_context
+from wherry.store import Store
+
+
+def names(root: Path) -> list[str]:
+    return sorted(str(path.relative_to(root)) for path in root.rglob("*"))
+
+
+def opened(text: str, store: Store, fetcher: Fetcher, task: Task, stdin: bytes = b"") -> list[str]:
+    with open_context(text, store=store, fetcher=fetcher, task=task, stdin=io.BytesIO(stdin)) as context:
+        return names(context.root)
+
+
+# -- kinds -----------------------------------------------------------------------------------------
+
+
+def test_a_directory_is_taken_where_it_is(tmp_path: Path, store: Store, fetcher: Fetcher, task: Task) -> None:
+    (tmp_path / "project").mkdir()
+    with open_context(str(tmp_path / "project"), store=store, fetcher=fetcher, task=task) as context:
+        assert context.root == tmp_path / "project"
+        assert not context.ours
+    assert context.root.exists()
+
+
+@pytest.mark.parametrize("mode", ["w", "w:gz", "w:bz2", "w:xz"])
+@pytest.mark.parametrize("place", ["file", "stdin"])
+def test_an_archive_is_unpacked_and_goes_again(
+    tmp_path: Path, store: Store, fetcher: Fetcher, task: Task, mode: str, place: str
+) -> None:
+    data = packed(("Dockerfile", b"FROM scratch\n"), ("app/main.py", b"x"), mode=mode)
+    (tmp_path / "context").write_bytes(data)
+    text = "-" if place == "stdin" else str(tmp_path / "context")
+    with open_context(text, store=store, fetcher=fetcher, task=task, stdin=io.BytesIO(data)) as context:
+        assert names(context.root) == ["Dockerfile", "app", "app/main.py"]
+        assert context.ours
+        assert context.from_stdin is (place == "stdin")
+    assert not list(store.scratch().iterdir())
+
+
+def test_zstd_is_understood_too(tmp_path: Path, store: Store, fetcher: Fetcher, task: Task) -> None:
+    import zstandard
+
+    data = zstandard.ZstdCompressor().compress(packed(("Dockerfile", b"FROM scratch\n")))
+    assert opened("-", store, fetcher, task, data) == ["Dockerfile"]
+
+
+def test_a_dockerfile_on_standard_input_has_an_empty_context(store: Store, fetcher: Fetcher, task: Task) -> None:
+    stdin = io.BytesIO(b"FROM scratch\n" * 1000)
+    with open_context("-", store=store, fetcher=fetcher, task=task, stdin=stdin) as context:
+        assert context.dockerfile == b"FROM scratch\n" * 1000
+        assert names(context.root) == []
+
+
+def test_nothing_on_standard_input_is_an_error(store: Store, fetcher: Fetcher, task: Task) -> None:
+    with pytest.raises(UsageError, match="standard input is empty"):
+        opened("-", store, fetcher, task)
+
+
+def test_a_url_of_an_archive_is_a_context(server: Server, store: Store, fetcher: Fetcher, task: Task) -> None:
+    server.files["/context"] = packed(("Dockerfile", b"FROM scratch\n"), mode="w:gz")
+    assert opened(f"{server.url}/context", store, fetcher, task) == ["Dockerfile"]
+
+
+def test_a_url_of_a_dockerfile_is_a_context_of_one_file(
+    server: Server, store: Store, fetcher: Fetcher, task: Task
+) -> None:
+    server.files["/Dockerfile.web"] = b"FROM scratch\n"
+    with open_context(f"{server.url}/Dockerfile.web", store=store, fetcher=fetcher, task=task) as context:
+        assert context.dockerfile == b"FROM scratch\n"
+        assert names(context.root) == ["context"]
+
+
+def test_a_repository_is_a_context(
+    repository: Repository, server: Server, store: Store, fetcher: Fetcher, task: Task
+) -> None:
+    url = repository.publish(server, "x.git")
+    assert opened(url, store, fetcher, task) == ["Dockerfile", "app", "app/main.py"]
+    assert opened(f"{url}#main:app", store, fetcher, task) == ["main.py"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("nowhere", "no folder 'nowhere'"),
+        ("ftp://example.org/x", "no build context that can be had"),
+        ("https://user:secret@", "URL|address|http"),
+    ],
+)
+def test_what_is_not_there_is_an_error(text: str, message: str, store: Store, task: Task) -> None:
+    with Fetcher(store.files, offline=True) as offline, pytest.raises(WherryError, match=message) as caught:
+        opened(text, store, offline, task)
+    assert "secret" not in str(caught.value)
+
+
+def test_a_file_that_is_no_archive_is_an_error_that_knows_better(
+    tmp_path: Path, store: Store, fetcher: Fetcher, task: Task
+) -> None:
+    (tmp_path / "Dockerfile").write_text("FROM scratch\n")
+    with pytest.raises(UsageError, match="named by -f"):
+        opened(str(tmp_path / "Dockerfile"), store, fetcher, task)
+
+
+@given(st.text(alphabet=st.characters(codec="utf-8"), max_size=2000))
+def test_no_text_is_taken_for_an_archive(text: str) -> None:
+    assert not is_archive(("FROM scratch\n" + text).encode())
+
+
+# -- unpacking -------------------------------------------------------------------------------------
+
+
+def unpacked(tmp_path: Path, *members: tarfile.TarInfo | tuple[str, bytes]) -> Path:
+    root = tmp_path / "root"
+    unpack_context(io.BytesIO(packed(*members)), root, "the archive")
+    return root
+
+
+def test_modes_and_times_are_kept_and_owners_are_not(tmp_path: Path) -> None:
+    root = unpacked(
+        tmp_path, member("run", mode=0o4711, uid=4000), member("d", tarfile.DIRTYPE, mode=0o1777), ("d/x", b"")
+    )
+    run, folder = (root / "run").stat(), (root / "d").stat()
+    assert (run.st_mode & 0o7777, run.st_mtime, run.st_uid) == (0o4711, MODIFIED, os.geteuid())
+    assert (folder.st_mode & 0o7777, folder.st_mtime) == (0o1777, MODIFIED)
+
+
+def test_whiteouts_are_names_like_any_other(tmp_path: Path) -> None:
+    root = unpacked(tmp_path, ("a", b"x"), (".wh.a", b"y"), ("d/.wh..wh..opq", b"z"))
+    assert names(root) == [".wh.a", "a", "d", "d/.wh..wh..opq"]
+
+
+def test_links_stay_links(tmp_path: Path) -> None:
+    root = unpacked(
+        tmp_path,
+        ("a", b"x"),
+        member("hard", tarfile.LNKTYPE, link="a"),
+        member("soft", tarfile.SYMTYPE, link="/etc/passwd"),
+        member("pipe", tarfile.FIFOTYPE),
+    )
+    assert (root / "hard").samefile(root / "a")
+    assert str((root / "soft").readlink()) == "/etc/passwd"
+    assert stat.S_ISFIFO((root / "pipe").stat().st_mode)
+
+
+def test_the_last_entry_of_a_name_wins(tmp_path: Path) -> None:
+    root = unpacked(
+        tmp_path,
+        ("a", b"file"),
+        member("a", tarfile.DIRTYPE, mode=0o755),
+        ("a/b", b"1"),
+        ("a", b"again"),
+        ("c/d", b"x"),
+        member("c", tarfile.SYMTYPE, link="a"),
+    )
+    assert (root / "a").read_bytes() == b"again"
+    assert str((root / "c").readlink()) == "a"
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        [("../outside", b"x")],
+        [("a/../../outside", b"x")],
+        [member("link", tarfile.SYMTYPE, link=".."), ("link/outside", b"x")],
+        [member("link", tarfile.SYMTYPE, link="/"), ("link/tmp/outside", b"x")],
+        [member("link", tarfile.SYMTYPE, link=".."), member("link/outside", tarfile.DIRTYPE)],
+        [member("hard", tarfile.LNKTYPE, link="../outside")],
+        [member("hard", tarfile.LNKTYPE, link="/etc/passwd")],
+        [member("l", tarfile.SYMTYPE, link=".."), member("hard", tarfile.LNKTYPE, link="l/victim")],
+        [("file", b"x"), ("file/below", b"y")],
+    ],
+)
+def test_nothing_outside_is_written_or_linked(
+    tmp_path: Path, members: list[tarfile.TarInfo | tuple[str, bytes]]
+) -> None:
+    (tmp_path / "victim").write_text("untouched")
+    with pytest.raises(WherryError):
+        unpacked(tmp_path, *members)
+    assert not (tmp_path / "outside").exists()
+    assert (tmp_path / "victim").read_text() == "untouched"
+    assert (tmp_path / "victim").stat().st_nlink == 1
+
+
+def test_a_file_is_not_written_through_a_link_of_its_name(tmp_path: Path) -> None:
+    (tmp_path / "victim").write_text("untouched")
+    root = unpacked(tmp_path, member("x", tarfile.SYMTYPE, link="../victim"), ("x", b"new"))
+    assert (tmp_path / "victim").read_text() == "untouched"
+    assert (root / "x").read_bytes() == b"new"
+
+
+def test_an_absolute_name_lies_inside(tmp_path: Path) -> None:
+    assert names(unpacked(tmp_path, ("/etc/x", b"x"))) == ["etc", "etc/x"]
+
+
+def test_a_damaged_archive_is_an_error(tmp_path: Path) -> None:
+    data = packed(("a", b"x" * 4000), mode="w:gz")
+    with pytest.raises(WherryError, match="the archive is damaged"):
+        unpack_context(io.BytesIO(data[:-40]), tmp_path / "root", "the archive")
+
+
+def test_what_tar_packs_is_what_is_walked(tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    (project / "a/b").mkdir(parents=True)
+    (project / "a/b/file").write_text("x")
+    (project / "run").write_text("y")
+    (project / "run").chmod(0o750)
+    (project / "link").symlink_to("a")
+    os.utime(project / "a", (MODIFIED, MODIFIED))
+    data = subprocess.run(["tar", "-C", project, "-c", "."], check=True, capture_output=True).stdout
+    unpack_context(io.BytesIO(data), tmp_path / "root", "the archive")
+    assert [file.row for file in walk(tmp_path / "root", normalise=False)] == [
+        file.row for file in walk(project, normalise=False)
+    ]
+
+
+def test_a_failed_unpacking_leaves_nothing(store: Store) -> None:
+    data = packed(("../x", b""))
+    with Fetcher(store.files) as fetcher, pytest.raises(WherryError, match="leads out"):
+        opened("-", store, fetcher, Task(Reporter(), 0), data)
+    assert not list(store.scratch().iterdir())
