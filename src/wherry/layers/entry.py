@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Literal
 
 from wherry.errors import WherryError
 
 Kind = Literal["file", "dir", "symlink", "hardlink", "char", "block", "fifo"]
+
+NO_XATTRS: Mapping[str, bytes] = MappingProxyType({})
+"""No extended attributes: the same for the many files that have none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +33,7 @@ class Entry:
     link: str = ""
     major: int = 0
     minor: int = 0
-    xattrs: Mapping[str, bytes] = field(default_factory=dict)
+    xattrs: Mapping[str, bytes] = field(default_factory=lambda: NO_XATTRS)
 
 
 def relative(path: str) -> str:

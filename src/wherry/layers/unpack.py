@@ -43,14 +43,15 @@ class Unpacked:
     skipped: tuple[str, ...] = ()
 
 
-def unpack(layers: Sequence[Path], root: Path, *, owners: bool) -> Unpacked:
+def unpack(layers: Sequence[Path], root: Path, *, owners: bool, overlay: str = "") -> Unpacked:
     """Apply ``layers`` (tar files, compressed or not), lowest first, to the directory ``root``.
 
     With ``owners`` files get their owners' IDs; without, all are ours and setuid bits are void. Device nodes that we
-    may not make and extended attributes that cannot be kept are left out.
+    may not make and extended attributes that cannot be kept are left out. ``overlay`` (``trusted.overlay.`` or
+    ``user.overlay.``) makes ``root`` an overlay's upper directory: whiteouts are kept in its form, none is applied.
     Raises :class:`WherryError` for a damaged or a hostile layer, :class:`StoreError` for a full disk.
     """
-    tree = _Tree(root, owners=owners)
+    tree = _Tree(root, owners=owners, overlay=overlay)
     for number, layer in enumerate(layers, 1):
         tree.apply(layer, f"layer {number} of {len(layers)}")
     tree.finish()
@@ -60,9 +61,10 @@ def unpack(layers: Sequence[Path], root: Path, *, owners: bool) -> Unpacked:
 class _Tree:
     """The root being written. Real paths are below ``root`` and hold no links; they end without a slash."""
 
-    def __init__(self, root: Path, *, owners: bool) -> None:
+    def __init__(self, root: Path, *, owners: bool, overlay: str) -> None:
         self._root = os.fspath(root.resolve())
         self._owners = owners
+        self._overlay = overlay
         self._real: dict[str, str] = {}
         """Directories as layers name them, and where they really are."""
         self._directories: dict[str, Entry] = {self._root: _IMPLIED}
@@ -194,6 +196,9 @@ class _Tree:
         self._real.clear()
 
     def _white_out(self, above: str, name: str) -> None:
+        if self._overlay:
+            self._cover(self._directory(above), name)
+            return
         parent = self._find(above, make=False)
         if parent is None:
             return
@@ -204,6 +209,21 @@ class _Tree:
             if hidden in {"", ".", ".."}:
                 raise WherryError(f"{name} hides nothing that can be")
             self._hide(f"{parent}/{hidden}")
+
+    def _cover(self, parent: str, name: str) -> None:
+        """Write a whiteout as overlays have it (Linux, Documentation/filesystems/overlayfs.rst)."""
+        if name == _OPAQUE:
+            os.setxattr(parent, self._overlay + "opaque", b"y", follow_symlinks=False)
+        elif not name.startswith(_AUFS):
+            hidden = name.removeprefix(_WHITEOUT)
+            if hidden in {"", ".", ".."}:
+                raise WherryError(f"{name} hides nothing that can be")
+            real = f"{parent}/{hidden}"
+            if real not in self._mine:
+                self._clear(real)
+                os.mknod(real, stat.S_IFCHR | 0o600, 0)
+            elif stat.S_ISDIR(os.lstat(real).st_mode):  # what is new in it stays
+                os.setxattr(real, self._overlay + "opaque", b"y", follow_symlinks=False)
 
     def _hide(self, real: str) -> None:
         """Remove what lower layers have put at ``real``."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from wherry.errors import WherryError
 from wherry.image import Descriptor, Digest, Layer
@@ -14,6 +14,9 @@ from wherry.layers.compression import Compression, compressor
 from wherry.layers.entry import Entry
 from wherry.store.blobs import Blobs
 
+if TYPE_CHECKING:
+    from wherry.layers.records import Row
+
 _FLUSH = 1 << 20
 
 
@@ -21,9 +24,10 @@ class LayerWriter:
     """Writes one layer as a stream, in the order given; memory does not grow with the layer.
 
     Used as a context manager; :meth:`finish` gives the layer, and leaving without it leaves nothing behind.
+    With ``records``, ``rows`` tell what was written (see :mod:`~wherry.layers.records`).
     """
 
-    def __init__(self, blobs: Blobs, compression: Compression) -> None:
+    def __init__(self, blobs: Blobs, compression: Compression, *, records: bool = False) -> None:
         self._blob = blobs.writer()
         self._compression = compression
         self._compressor = compressor(compression)
@@ -31,6 +35,7 @@ class LayerWriter:
         self._size = 0
         self._pieces: list[bytes] = []
         self._held = 0
+        self.rows: list[Row] | None = [] if records else None
 
     def __enter__(self) -> Self:
         return self
@@ -40,18 +45,51 @@ class LayerWriter:
     ) -> None:
         self._blob.close()
 
-    def add(self, entry: Entry, data: bytes | Iterable[bytes] = b"") -> None:
-        """Append ``entry``; ``data`` is a file's content and must have ``entry.size`` bytes."""
+    def add(self, entry: Entry, data: bytes | Iterable[bytes] = b"", content: str = "") -> None:
+        """Append ``entry``; ``data`` is a file's content and must have ``entry.size`` bytes.
+
+        ``content`` is the SHA-256 (hex) of the data, if it is known.
+        """
         self._write(tar.header(entry))
         if entry.kind != "file":
+            if self.rows is not None:
+                self._record(entry, "")
             return
+        hashed = hashlib.sha256() if self.rows is not None and not content else None
         length = 0
         for piece in (data,) if isinstance(data, bytes) else data:
             length += len(piece)
+            if hashed is not None:
+                hashed.update(piece)
             self._write(piece)
         if length != entry.size:
             raise WherryError(f"{entry.path}: {length} bytes where {entry.size} were announced")
         self._write(tar.padding(length))
+        if self.rows is not None:
+            self._record(entry, hashed.hexdigest() if hashed is not None else content)
+
+    def add_row(self, row: Row, data: Iterable[bytes] = ()) -> None:
+        """Append an entry given as plain values (see :mod:`~wherry.layers.records`), its hash among them if known."""
+        path, kind, mode, size, uid, gid, mtime, link, *_, xattrs, content = row
+        head = None if xattrs else tar.plain_header(path, kind, mode, size, uid, gid, mtime, link)
+        if head is None or (kind == "file" and not content):
+            from wherry.layers.records import entry_of
+
+            self.add(entry_of(row), data, content)
+            return
+        self._write(head)
+        if self.rows is not None:
+            self.rows.append(row)
+        if kind != "file":
+            return
+        length = 0
+        for piece in data:
+            length += len(piece)
+            self._write(piece)
+        if length != size:
+            raise WherryError(f"{path}: {length} bytes where {size} were announced")
+        if length % tar.BLOCK:
+            self._write(tar.padding(length))
 
     def finish(self) -> Layer:
         """End the stream, put the blob into the store and give the layer."""
@@ -62,6 +100,12 @@ class LayerWriter:
         digest, size = self._blob.commit()
         diff_id = Digest("sha256:" + self._plain.hexdigest())
         return Layer(Descriptor(self._compression.media_type, digest, size), diff_id, self._size)
+
+    def _record(self, entry: Entry, content: str) -> None:
+        from wherry.layers.records import row_of
+
+        assert self.rows is not None
+        self.rows.append(row_of(entry, content))
 
     def _write(self, data: bytes) -> None:
         self._pieces.append(data)
