@@ -66,3 +66,7 @@ def test_pythons_search_for_libraries_has_its_ldconfig() -> None:
 )
 def test_paths_are_those_of_a_merged_usr(path: str, place: str) -> None:
     assert placed(path) == place
+
+
+def test_ensurepip_comes_with_the_package_that_was_asked_for_because_of_it() -> None:
+    assert kept("usr/lib/python3.13/ensurepip/__init__.py", "python3.13-venv")

@@ -14,7 +14,7 @@ import pytest
 from wherry.errors import WherryError
 from wherry.image import Descriptor, Digest, Image, ImageConfig, Layer, Platform, RuntimeConfig
 from wherry.image.mediatype import OCI_LAYER_ZSTD
-from wherry.solve import rootfs
+from wherry.solve import folders
 from wherry.solve.rootfs import interpreter_launcher, open_rootfs
 from wherry.store import Store
 from wherry.target import Interpreter
@@ -58,7 +58,7 @@ def test_what_a_killed_process_left_half_unpacked_is_done_again(store: Store, ad
 def test_few_are_kept_and_those_in_use_always(
     store: Store, add_image: AddImage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rootfs, "_KEPT", 2)
+    monkeypatch.setitem(folders.KEPT, "", 2)
     images = [add_image(store, marker=f"file-{number}") for number in range(5)]
     used = open_rootfs(images[0], store)
     os.utime(used.path.with_name("lock"), (0, 0))
@@ -71,7 +71,7 @@ def test_few_are_kept_and_those_in_use_always(
     assert later[-1].is_dir()
     assert len(list((store.path / "rootfs").iterdir())) <= 3
     used.close()
-    monkeypatch.setattr(rootfs, "_KEPT", 0)
+    monkeypatch.setitem(folders.KEPT, "", 0)
     with open_rootfs(add_image(store, marker="one-more"), store) as root:
         assert list((store.path / "rootfs").iterdir()) == [root.path.parent]
 

@@ -102,7 +102,7 @@ def test_copying_the_context_packs_its_files_below_the_destination(tmp_path: Pat
     (context / "start.sh").write_text("#!/bin/sh\n")
     (context / "start.sh").chmod(0o700)
     (context / "notes.txt").write_text("not shipped")
-    step = Copy(BuildContext(("notes.txt",)), (".",), "/usr/src/app")
+    step = Copy(BuildContext(("notes.txt",)), (".",), "/usr/src/app", normalise=True)
     after = copy(step, snapshot(), work_in(context, store), task(), {})
     assert content(after.added[0].layer, store) == {
         "usr": ("dir", 0o755, b""),
@@ -117,7 +117,7 @@ def test_copying_the_context_packs_its_files_below_the_destination(tmp_path: Pat
 
 def test_unchanged_files_with_new_times_are_the_same_layer_and_cached(tmp_path: Path, store: Store) -> None:
     (tmp_path / "main.py").write_text("1\n")
-    step = Copy(BuildContext(("store",)), (".",), "/usr/src/app")
+    step = Copy(BuildContext(("store",)), (".",), "/usr/src/app", normalise=True)
     work = work_in(tmp_path, store)
     first = copy(step, snapshot(), work, task(), {})
     (tmp_path / "main.py").touch()
@@ -128,7 +128,7 @@ def test_unchanged_files_with_new_times_are_the_same_layer_and_cached(tmp_path: 
 
 
 def test_a_changed_byte_is_another_layer(tmp_path: Path, store: Store) -> None:
-    step = Copy(BuildContext(("store",)), (".",), "/usr/src/app")
+    step = Copy(BuildContext(("store",)), (".",), "/usr/src/app", normalise=True)
     work = work_in(tmp_path, store)
     (tmp_path / "main.py").write_text("1\n")
     first = copy(step, snapshot(), work, task(), {})
@@ -144,7 +144,7 @@ def test_a_store_that_is_kept_among_the_projects_files_stays_out_of_the_image(
     (tmp_path / "main.py").write_text("1\n")
     (tmp_path / "link").symlink_to(".")
     store.scratch()
-    step = Copy(BuildContext(("link", "!store")), (".",), "/usr/src/app")
+    step = Copy(BuildContext(("link", "!store")), (".",), "/usr/src/app", normalise=True)
     after = copy(step, snapshot(), work_in(tmp_path / context, store), task(), {})
     assert [path for path in content(after.added[0].layer, store) if path.startswith("usr/src/app/")] == [
         "usr/src/app/main.py"
@@ -152,7 +152,7 @@ def test_a_store_that_is_kept_among_the_projects_files_stays_out_of_the_image(
 
 
 def test_a_named_file_that_is_not_in_the_context_is_an_error(tmp_path: Path, store: Store) -> None:
-    step = Copy(BuildContext(), ("missing.txt",), "/usr/src/app")
+    step = Copy(BuildContext(), ("missing.txt",), "/usr/src/app", normalise=True)
     with pytest.raises(UsageError, match=r"missing\.txt is not in the build context"):
         copy(step, snapshot(), work_in(tmp_path, store), task(), {})
 
@@ -164,13 +164,13 @@ def test_an_environment_is_taken_over_layer_by_layer_without_the_rest_of_its_sta
     compiled = create_virtualenv(Virtualenv(), snapshot(), work, task())
     other = Added(compiled.added[0].layer, "/usr/include", "a compiler's headers")
     stages = {"compile": replace(compiled, added=(*compiled.added, other))}
-    step = Copy(StageRef("compile"), ("/opt/venv",), "/opt/venv")
+    step = Copy(StageRef("compile"), ("/opt/venv",), "/opt/venv", normalise=True)
     after = copy(step, snapshot(), work, task(), stages)
     assert after.added == compiled.added
 
 
 def test_another_stages_files_cannot_move_to_another_place(tmp_path: Path, store: Store) -> None:
-    step = Copy(StageRef("compile"), ("/opt/venv",), "/venv")
+    step = Copy(StageRef("compile"), ("/opt/venv",), "/venv", normalise=True)
     with pytest.raises(WherryError, match="cannot copy /opt/venv"):
         copy(step, snapshot(), work_in(tmp_path, store), task(), {"compile": snapshot()})
 
@@ -193,7 +193,7 @@ def test_a_base_without_a_c_library_is_no_target() -> None:
 
 
 def test_only_the_stages_that_the_target_needs_are_built() -> None:
-    copied = Copy(StageRef("compile"), ("/opt/venv",), "/opt/venv")
+    copied = Copy(StageRef("compile"), ("/opt/venv",), "/opt/venv", normalise=True)
     stages = (
         Stage("compile", Base("scratch"), ()),
         Stage("unused", Base("scratch"), ()),

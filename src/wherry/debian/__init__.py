@@ -4,5 +4,5 @@ Nothing is run and nothing needs root: packages are read as the archives that th
 of the way: mirror, release, index, resolve, deb, content, rootfs, ldcache, layer; :mod:`~wherry.debian.base` goes it.
 """
 
-FORMAT = 2
+FORMAT = 3
 """Counts up when the same packages give another layer: older results are then not used any more."""

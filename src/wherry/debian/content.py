@@ -4,7 +4,7 @@ Left out is what only people at a terminal, or only tests and debuggers, ever re
 
 - documentation (``/usr/share/doc`` but for ``copyright``, which licences ask for; man, info, lintian, bug, …) and
   translations of messages;
-- of Python: its own test suite and test modules, IDLE, Tk's demonstrations, ensurepip, and the texts of ``help()``;
+- of Python: its own test suite and test modules, IDLE, Tk's demonstrations, and the texts of ``help()``;
 - of glibc: its programs but ldconfig, which ``ctypes.util.find_library`` runs (libc-bin is there for that and the
   C.UTF-8 locale), and all character set converters but those of Unicode and Western European text (Python has its own);
 - time zone data in its two other forms, with leap seconds and again without.
@@ -27,7 +27,7 @@ _LEFT_OUT = re.compile(
     | usr/share/zoneinfo/(?:right|posix)(?:/.*)?
     | usr/lib/[^/]+/gconv/{_CONVERTERS}[^/]+
     | usr/lib/binfmt\.d/.*
-    | usr/lib/python3\.\d+/(?:test|idlelib|turtledemo|ensurepip|lib2to3/tests|ctypes/test|unittest/test|sqlite3/test
+    | usr/lib/python3\.\d+/(?:test|idlelib|turtledemo|lib2to3/tests|ctypes/test|unittest/test|sqlite3/test
         |distutils/tests|tkinter/test|pydoc_data/topics\.py)(?:/.*)?
     | usr/lib/python3\.\d+/lib-dynload/(?:_test|_ctypes_test|_xxtestfuzz|xx)[^/]*
     | (?:.*/)?__pycache__(?:/.*)?

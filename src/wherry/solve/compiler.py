@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from wherry.events import Task
 from wherry.image import Platform
-from wherry.solve.image import base_image
+from wherry.solve.image import base_image, facts_of
 from wherry.solve.rootfs import interpreter_launcher
 from wherry.solve.snapshot import Snapshot
 from wherry.solve.target import target_of
@@ -53,8 +53,8 @@ def _own(snapshot: Snapshot, work: Work, task: Task) -> tuple[Launch | None, str
     target = target_of(snapshot)
     image, interpreter = snapshot.base, target.interpreter
     if target.platform != Platform.native() and is_debian(snapshot.origin.source):
-        twin, facts = base_image(snapshot.origin, Platform.native(), work, task)
-        if interpreter in facts.interpreters:  # the same version: it makes the same bytecode
+        twin = base_image(snapshot.origin, Platform.native(), work, task)
+        if interpreter in facts_of(twin, work).interpreters:  # the same version: it makes the same bytecode
             image = twin
     return interpreter_launcher(image, interpreter, work.store)
 

@@ -2,30 +2,74 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 from wherry.events import Task
+from wherry.fetch import Fetcher
 from wherry.image import Image, Platform
 from wherry.plan import Base
-from wherry.solve.work import Work
+from wherry.solve.work import Options, Work
 from wherry.sources import open_source
 from wherry.sources.base import Facts, names_path
 from wherry.sources.inspect import inspect
+from wherry.store import Store
 
 
-def base_image(base: Base, platform: Platform, work: Work, task: Task) -> tuple[Image, Facts]:
-    """The image of ``base`` for ``platform``, in the store, and what is known of it."""
-    name = base.source
-    if names_path(name):
-        kind, _, path = name.partition(":")
-        name = f"{kind}:{work.context / path}"
-    source = open_source(
-        name,
+def base_image(base: Base, platform: Platform, work: Work, task: Task) -> Image:
+    """The image of ``base`` for its own platform or else ``platform``, in the store."""
+    known = work.images.get(replace(base, platform=base.platform or platform))
+    if known is not None:
+        return known
+    return open_image(
+        base,
+        platform,
+        context=work.context,
         store=work.store,
         fetcher=work.fetcher,
+        options=work.options,
+        epoch=work.plan.epoch,
+        task=task,
+    )
+
+
+def open_image(
+    base: Base,
+    platform: Platform,
+    *,
+    context: Path,
+    store: Store,
+    fetcher: Fetcher,
+    options: Options,
+    epoch: int,
+    task: Task,
+) -> Image:
+    """The image that ``base`` names, as :func:`base_image` gives it, where there is no Plan yet.
+
+    Raises :class:`~wherry.errors.WherryError` if it cannot be had.
+    """
+    name = base.source
+    kind, _, context_name = name.partition(":")
+    if kind == "context" and context_name in options.contexts:
+        from wherry.sources.named import resolve_named
+
+        name = resolve_named(options.contexts[context_name], context_name).source
+    elif names_path(name):
+        kind, _, path = name.partition(":")
+        name = f"{kind}:{context / path}"
+    source = open_source(
+        name,
+        store=store,
+        fetcher=fetcher,
         python=base.python,
         mirror=base.mirror,
-        refresh=work.options.pull or work.options.no_cache,
-        compression=work.options.compression,
-        epoch=work.plan.epoch,
+        refresh=options.pull or options.no_cache,
+        compression=options.compression,
+        epoch=epoch,
     )
-    image = source.image(platform, task)
-    return image, inspect(image, work.store)
+    return source.image(base.platform or platform, task)
+
+
+def facts_of(image: Image, work: Work) -> Facts:
+    """What is known of the content of ``image``."""
+    return inspect(image, work.store)

@@ -1,7 +1,8 @@
-"""Copy: files of the build context become a layer; an environment of another stage keeps the layers it has."""
+"""Copy in project builds: the same layer everywhere; an environment of another stage keeps the layers it has."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from wherry.errors import UsageError, WherryError
@@ -18,13 +19,15 @@ from wherry.sources.context import ContextFile, Memory, digest, walk
 from wherry.sources.ignore import Patterns, escape
 
 
-def copy(step: Copy, snapshot: Snapshot, work: Work, task: Task, stages: dict[str, Snapshot]) -> Snapshot:
+def copy_normalised(step: Copy, snapshot: Snapshot, work: Work, task: Task, stages: Mapping[str, Snapshot]) -> Snapshot:
     """Carry out ``step``. A stage's layers that hold nothing but what is copied are taken over as they are."""
     created = timestamp(work.plan.epoch)
     if isinstance(step.origin, StageRef):
         layers = _taken_over(step, stages[step.origin.stage])
         task.detail = f"{len(layers)} layers as they are"
         return snapshot.add(*layers, created=created)
+    if not isinstance(step.origin, BuildContext):
+        raise WherryError("a project build copies from its context and its stages alone")
     layer = _from_context(step, step.origin, work, task)
     return snapshot.add(Added(layer, step.destination, title(step)), created=created)
 
@@ -32,14 +35,14 @@ def copy(step: Copy, snapshot: Snapshot, work: Work, task: Task, stages: dict[st
 def _taken_over(step: Copy, origin: Snapshot) -> tuple[Added, ...]:
     if step.sources != (step.destination,):
         raise WherryError(
-            f"cannot copy {', '.join(step.sources)} of another stage to {step.destination}",
+            f"cannot copy {', '.join(map(str, step.sources))} of another stage to {step.destination}",
             hint="A project build takes a stage's environment over at the path that it has.",
         )
     return tuple(added for added in origin.added if added.within == step.destination)
 
 
 def _from_context(step: Copy, origin: BuildContext, work: Work, task: Task) -> Layer:
-    files = _chosen(step, walk(work.context, _patterns(origin, work), epoch=work.plan.epoch))
+    files = _chosen(step, walk(work.context, context_patterns(origin, work), epoch=work.plan.epoch))
     memory = Memory(work.store.path, work.context, work.store.scratch())
     content = digest((file for _, file in files), memory)
     key = cache_key(
@@ -47,7 +50,7 @@ def _from_context(step: Copy, origin: BuildContext, work: Work, task: Task) -> L
         content=content,
         paths=[path for path, _ in files],
         destination=step.destination,
-        owner=[step.uid, step.gid],
+        owner=[0, 0],
         compression=str(work.options.compression),
         epoch=work.plan.epoch,
     )
@@ -59,7 +62,7 @@ def _from_context(step: Copy, origin: BuildContext, work: Work, task: Task) -> L
     return layer
 
 
-def _patterns(origin: BuildContext, work: Work) -> Patterns:
+def context_patterns(origin: BuildContext, work: Work) -> Patterns:
     """What the Plan leaves out; and the store, which a CI job may keep in its checkout."""
     store, context = work.store.path.resolve(), work.context.resolve()
     if context not in store.parents:
@@ -75,7 +78,7 @@ def _chosen(step: Copy, files: tuple[ContextFile, ...]) -> list[tuple[str, Conte
     """
     root = relative(step.destination)
     chosen: dict[str, ContextFile] = {}
-    for source in map(relative, step.sources):
+    for source in (relative(source) for source in step.sources if isinstance(source, str)):
         found = False
         for file in files:
             path = file.entry.path
@@ -99,9 +102,9 @@ def _pack(step: Copy, files: list[tuple[str, ContextFile]], work: Work, task: Ta
     with LayerWriter(work.store.blobs, work.options.compression) as writer:
         for path in parents(root):
             writer.add(Entry(path, "dir", 0o755, mtime=epoch))
-        writer.add(Entry(root, "dir", 0o755, uid=step.uid, gid=step.gid, mtime=epoch))
+        writer.add(Entry(root, "dir", 0o755, mtime=epoch))
         for path, file in files:
-            entry = replace(file.entry, path=path, uid=step.uid, gid=step.gid)
+            entry = replace(file.entry, path=path)
             writer.add(entry, file.read() if entry.kind == "file" else b"")
             task.advance(entry.size)
         for _, file in files:

@@ -1,0 +1,279 @@
+"""Run: a command in the files of its stage; what it changes is a layer."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from wherry.errors import Place, WherryError
+from wherry.events import Task
+from wherry.image import Layer
+from wherry.layers.changes import Change, differences, seen, upper
+from wherry.plan import Instruction, Run
+from wherry.sandbox import (
+    Command,
+    CommandError,
+    File,
+    Overlay,
+    OverlayError,
+    Root,
+    Sandbox,
+    Ulimit,
+    find_sandbox,
+    find_user,
+)
+from wherry.solve.folders import begin_folder, trim
+from wherry.solve.keys import cache_key
+from wherry.solve.mounts import Shown, mounts_key, shown
+from wherry.solve.results import now, result_once
+from wherry.solve.snapshot import Result, Snapshot
+from wherry.solve.stage import instruction_of, state_of, times_key
+from wherry.solve.states import full_folder, open_stack, state_folder, take_full
+from wherry.solve.work import Work
+from wherry.store.files import remove_tree
+
+if TYPE_CHECKING:
+    import subprocess
+
+DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+HOSTNAME = "buildkitsandbox"
+"""What BuildKit calls the machine; programs that write it down give the same with both."""
+
+_LAST_LINES = 20
+_LONGEST = 4000  # characters of an output line that are shown
+
+
+class RunFailed(WherryError):
+    """A command of RUN ended with another exit code than 0, in ``scene`` if that was to be kept."""
+
+    def __init__(self, message: str, *, place: Place | None, hint: str, scene: Scene | None) -> None:
+        super().__init__(message, place=place, hint=hint)
+        self.scene = scene
+
+
+class Scene:
+    """The place where a command failed, kept so that one can look around in it."""
+
+    def __init__(self, sandbox: Sandbox, root: Root, command: Command, held: ExitStack) -> None:
+        self._sandbox = sandbox
+        self._root = root
+        self._command = command
+        self._held = held
+
+    def shell(self) -> int:
+        """Run the interpreter of the command (of RUN's shell form: a shell) on this process's terminal."""
+        return self._sandbox.start(self._root, replace(self._command, argv=self._command.argv[:1])).wait()
+
+    def close(self) -> None:
+        """Remove what is there."""
+        self._held.close()
+
+
+def run(step: Run, snapshot: Snapshot, work: Work, task: Task, stages: Mapping[str, Snapshot]) -> Snapshot:
+    """Carry out ``step``. Raises :class:`RunFailed` if its command fails."""
+    instruction = instruction_of(step)
+    key = cache_key(
+        "run",
+        state=state_of(snapshot),
+        argv=list(step.argv),
+        args=[list(pair) for pair in step.args],
+        env=list(snapshot.runtime.env),
+        user=snapshot.runtime.user,
+        workdir=snapshot.runtime.working_dir,
+        mounts=mounts_key(step, work, task, stages),
+        network=step.network,
+        security=step.security,
+        files=[list(pair) for pair in step.files],
+        hosts=[list(pair) for pair in work.options.run.hosts],
+        times=times_key(work),
+        compression=str(work.options.compression),
+    )
+    made = _Execution(step, instruction, snapshot, work, task, stages)
+    result, was_cached = result_once(work, key, made.result)
+    if was_cached:
+        task.cached()
+    return snapshot.after(result, instruction)
+
+
+class _Execution:
+    """One command being run."""
+
+    def __init__(
+        self,
+        step: Run,
+        instruction: Instruction,
+        snapshot: Snapshot,
+        work: Work,
+        task: Task,
+        stages: Mapping[str, Snapshot],
+    ) -> None:
+        self._step = step
+        self._instruction = instruction
+        self._snapshot = snapshot
+        self._work = work
+        self._task = task
+        self._stages = stages
+        self._state = os.urandom(32).hex()
+
+    def result(self) -> Result:
+        """Run the command and pack what it changed."""
+        with ExitStack() as held:
+            shown_mounts = held.enter_context(shown(self._step, self._work, self._task, self._stages))
+            memory = self._work.store.path / "sandbox"
+            sandbox = find_sandbox(self._work.options.run.isolation, note=self._task.note, memory=memory)
+            try:
+                layer = self._over_lowers(sandbox, shown_mounts, held)
+            except OverlayError:
+                layer = self._in_copy(sandbox, shown_mounts, held)
+        # Every execution is a state of its own: what a command does may differ from one time to the next.
+        return Result(layer, self._state if layer else state_of(self._snapshot), now(self._work))
+
+    def _over_lowers(self, sandbox: Sandbox, mounts: Shown, held: ExitStack) -> Layer | None:
+        """Run it in an overlay, whose upper directory becomes that of the layer."""
+        store = self._work.store
+        name = state_folder(self._state)
+        lowers = held.enter_context(open_stack(self._snapshot, self._work, self._task.note))
+        folder = held.enter_context(begin_folder(store, name))
+        here = folder.path.parent
+        discard = held.enter_context(_discarded(here))
+        overlay = Overlay(lowers, here / "new").prepare()
+        self._run(sandbox, overlay, lowers, mounts, held)
+        layer = self._pack(upper(os.fspath(overlay.upper)))
+        if layer is not None:
+            overlay.upper.replace(folder.path)
+            remove_tree(here / "new")
+            discard.pop_all()
+            trim(store, name)
+        return layer
+
+    def _in_copy(self, sandbox: Sandbox, mounts: Shown, held: ExitStack) -> Layer | None:
+        """Run it in a directory that holds everything, and find out what it changed."""
+        name = full_folder(self._state)
+        folder = held.enter_context(take_full(self._snapshot, self._work, self._state, self._task.note))
+        discard = held.enter_context(_discarded(folder.path.parent))
+        before = seen(os.fspath(folder.path))
+        self._run(sandbox, folder.path, (folder.path,), mounts, held)
+        layer = self._pack(differences(os.fspath(folder.path), before))
+        if layer is not None:
+            discard.pop_all()
+            trim(self._work.store, name)
+        return layer
+
+    def _run(self, sandbox: Sandbox, root: Root, lowers: tuple[Path, ...], mounts: Shown, held: ExitStack) -> None:
+        import subprocess
+
+        command = self._command(lowers, mounts)
+        last: deque[str] = deque(maxlen=_LAST_LINES)
+        try:
+            process = sandbox.start(
+                root, command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+            )
+        except CommandError as error:
+            raise self._failed(f"{error.message} (exit code: {error.exit_code})", last, None) from error
+        with self._work.stop.watching(process), process:
+            for line in _lines(process):
+                last.append(line)
+                self._task.output(line)
+            code = process.wait()
+        self._work.stop.check()
+        if code:
+            text = f"process {_quoted(self._step.argv)} did not complete successfully: exit code: {code}"
+            scene = None
+            if self._work.options.run.shell_on_failure:
+                scene = Scene(sandbox, root, command, held.pop_all())
+            raise self._failed(text, last, scene)
+
+    def _failed(self, text: str, last: Iterable[str], scene: Scene | None) -> RunFailed:
+        lines = [f"{self._instruction.text}: {text}", *(f"  | {line}" for line in last)]
+        hint = "`wherry build --shell-on-failure` opens a shell where it failed."
+        return RunFailed("\n".join(lines), place=self._instruction.place, hint=hint, scene=scene)
+
+    def _command(self, lowers: tuple[Path, ...], mounts: Shown) -> Command:
+        step, runtime, options = self._step, self._snapshot.runtime, self._work.options.run
+        user = find_user(lowers, runtime.user)
+        env = {
+            "PATH": DEFAULT_PATH,
+            "HOME": user.home,
+            **dict(step.proxies),
+            **dict(step.args),
+            **runtime.environment(),
+        }
+        if self._work.plan.times == "clamped":
+            env.setdefault("SOURCE_DATE_EPOCH", str(self._work.plan.epoch))
+        return Command(
+            self._step.argv,
+            {**env, **mounts.env},
+            cwd=runtime.working_dir or "/",
+            uid=user.uid,
+            gid=user.gid,
+            groups=user.groups,
+            mounts=mounts.mounts,
+            files={**mounts.files, **_network_files(self._step.network, options.hosts)},
+            network="none" if self._step.network == "none" else "host",
+            hostname=HOSTNAME,
+            no_new_privileges=False,
+            ulimits=tuple(Ulimit(one.name, one.soft, one.hard) for one in options.ulimits),
+            shm_size=options.shm_size,
+            cgroup_parent=options.cgroup_parent,
+            security=self._step.security,
+        )
+
+    def _pack(self, changes: Iterable[Change]) -> Layer | None:
+        """A layer of ``changes``, or None where there are none."""
+        from wherry.layers.records import keep_records
+        from wherry.layers.writer import LayerWriter
+
+        plan, store = self._work.plan, self._work.store
+        some = False
+        with LayerWriter(store.blobs, self._work.options.compression, records=True) as writer:
+            for change in changes:
+                some = True
+                entry = change.entry
+                if plan.times != "real" and entry.mtime > plan.epoch:
+                    entry = replace(entry, mtime=plan.epoch)
+                writer.add(entry, change.read() if entry.kind == "file" and change.path else b"")
+            if not some:
+                return None
+            layer = writer.finish()
+        keep_records(store, layer.descriptor.digest, writer.rows or ())
+        return layer
+
+
+def _discarded(folder: Path) -> ExitStack:
+    """Removes ``folder`` at its end, unless that is called off."""
+    stack = ExitStack()
+    stack.callback(_remove, folder)
+    return stack
+
+
+def _remove(folder: Path) -> None:
+    if folder.exists():
+        remove_tree(folder)
+
+
+def _lines(process: subprocess.Popen[bytes]) -> Iterator[str]:
+    """What a command prints, line by line, without the earlier states of lines that it wrote over."""
+    assert process.stdout is not None
+    for line in process.stdout:
+        text = line.decode("utf-8", "replace").rstrip("\r\n")
+        yield text.rpartition("\r")[2][:_LONGEST]
+
+
+def _quoted(argv: tuple[str, ...]) -> str:
+    return '"' + " ".join(argv) + '"'
+
+
+def _network_files(network: str, hosts: tuple[tuple[str, str], ...]) -> dict[str, File]:
+    """/etc/hosts and /etc/resolv.conf as BuildKit gives them: to be read, not written."""
+    lines = [f"127.0.0.1\tlocalhost {HOSTNAME}", "::1\tlocalhost ip6-localhost ip6-loopback"]
+    lines += [f"{address}\t{name}" for name, address in hosts]
+    files = {"/etc/hosts": File("\n".join([*lines, ""]).encode(), 0o644)}
+    if network != "none":
+        with suppress(OSError):
+            files["/etc/resolv.conf"] = File(Path("/etc/resolv.conf").read_bytes(), 0o644)
+    return files
