@@ -18,6 +18,7 @@ FLOORS = (
     {"sources"},
     {"sinks", "solve"},
     {"frontends", "running"},
+    {"planning"},
     {"api"},
     {"__init__"},
     {"cli"},

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from wherry.api import (
         BuildResult,
+        DockerfileRequest,
         Options,
         Platform,
         ProjectOptions,
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BuildResult",
+    "DockerfileRequest",
     "Options",
     "Platform",
     "ProjectOptions",

@@ -15,9 +15,9 @@ from wherry.errors import UsageError
 from wherry.events import Listener, Reporter
 from wherry.fetch import Fetcher
 from wherry.frontends.python import ProjectOptions
-from wherry.frontends.python import plans as plan_project
 from wherry.image import Descriptor, Image, Index, Platform, Reference
 from wherry.plan import Plan
+from wherry.planning import DockerfileRequest, is_dockerfile_build, planned
 from wherry.solve import Options, solve
 from wherry.solve.work import Work
 from wherry.store import Store
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BuildResult",
+    "DockerfileRequest",
     "Options",
     "Platform",
     "ProjectOptions",
@@ -70,9 +71,29 @@ def open_store(path: Path | None = None) -> Store:
     return Store(path or default_store())
 
 
-def plans(context: Path | str = ".", project: ProjectOptions | None = None) -> tuple[Plan, ...]:
-    """What a build of the project in ``context`` would do: one Plan for each platform. Builds nothing."""
-    return plan_project(_context(context), project or ProjectOptions())
+def plans(
+    context: Path | str = ".",
+    request: ProjectOptions | DockerfileRequest | None = None,
+    *,
+    options: Options | None = None,
+    store: Store | None = None,
+) -> tuple[Plan, ...]:
+    """What a build of ``context`` would do: one Plan for each platform. Builds nothing.
+
+    For a Dockerfile its bases are looked up, as what it means depends on them.
+    """
+    request = request or _request(context)
+    options = options or Options()
+    with (
+        _using(store) as opened,
+        Fetcher(opened.files, offline=options.offline) as fetcher,
+        planned(context, request, options, opened, fetcher, Reporter(None)) as found,
+    ):
+        return found.plans
+
+
+def _request(context: Path | str) -> ProjectOptions | DockerfileRequest:
+    return DockerfileRequest() if is_dockerfile_build(context, "auto") else ProjectOptions()
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,30 +121,34 @@ class BuildResult:
 
 def build(
     context: Path | str = ".",
+    request: ProjectOptions | DockerfileRequest | None = None,
     *,
     names: Sequence[str] = (),
-    project: ProjectOptions | None = None,
     options: Options | None = None,
     annotations: Sequence[str] = (),
     store: Store | None = None,
     listener: Listener | None = None,
 ) -> BuildResult:
-    """Build the Python project in the folder ``context`` and keep the image in the store.
+    """Build an image of ``context`` and keep it in the store.
 
-    ``names`` are references (``hello``, ``example.com/team/hello:1.2``) that will mean the image; ``project``
-    what the command line may say about the project, ``options`` how to build it; ``annotations`` are written as
-    docker buildx has them (``NAME=VALUE``, ``index:NAME=VALUE``); ``listener`` is told of everything that goes on.
+    ``context`` is a folder, or for a Dockerfile build also ``-`` or a URL. ``request`` says what to make of it: that of
+    a Dockerfile, or of a project without one; None finds out. ``names`` are references (``hello``,
+    ``example.com/team/hello:1.2``) that will mean the image; ``options`` how to build it; ``annotations`` are written
+    as docker buildx has them (``NAME=VALUE``, ``index:NAME=VALUE``); ``listener`` is told of everything that goes on.
     Raises :class:`~wherry.errors.WherryError`; then nothing was named.
     """
     references = tuple(dict.fromkeys(_name(name) for name in names))
-    root = _context(context)
+    request = request or _request(context)
     options = options or Options()
     reporter = Reporter(listener)
     start = time.time()
-    made_plans = plans(root, project)
     with _using(store) as opened, Fetcher(opened.files, offline=options.offline) as fetcher:
         opened.scratch()  # says to other processes that the store is in use
-        made = tuple(solve(Work(one, root, opened, fetcher, options, reporter)) for one in made_plans)
+        with planned(context, request, options, opened, fetcher, reporter) as found:
+            work = [
+                Work(one, found.context, opened, fetcher, options, reporter, images=found.images) for one in found.plans
+            ]
+            made = tuple(map(solve, work))
         image: Image | Index = made[0] if len(made) == 1 else Index(made)
         if annotations:
             from wherry.sinks.annotations import annotate, parse_annotation
@@ -133,7 +158,7 @@ def build(
         if references:
             opened.tag(references, descriptor)
         reused = sum(layer.size for layer in _layers(made) if _was_there(opened, layer, start))
-    return BuildResult(image, references, made_plans, reused)
+    return BuildResult(image, references, found.plans, reused)
 
 
 def _layers(images: Sequence[Image]) -> tuple[Descriptor, ...]:
@@ -211,15 +236,6 @@ def _name(text: str) -> str:
     if reference.digest:
         raise UsageError(f"{text!r} cannot be given to an image: it has a digest", hint="Give a name and a tag.")
     return reference.familiar
-
-
-def _context(path: Path | str) -> Path:
-    root = Path(path)
-    if not root.exists():
-        raise UsageError(f"there is no folder {str(path)!r}")
-    if not root.is_dir():
-        raise UsageError(f"{str(path)!r} is not a folder", hint="Name the folder that holds the project.")
-    return root.resolve()
 
 
 @contextmanager

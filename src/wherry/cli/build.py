@@ -1,4 +1,4 @@
-"""``wherry build``: an image of the project in a folder."""
+"""``wherry build``: an image of what a folder holds: a Dockerfile, or a Python project without one."""
 
 from __future__ import annotations
 
@@ -6,24 +6,30 @@ import json
 import os
 import sys
 import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 import wherry
+from wherry.cli.dockerfile import build_arguments, dockerfile_options, run_options, run_settings
 from wherry.cli.interrupt import stopping
 from wherry.cli.measures import human_size, human_time
 from wherry.cli.options import key_values, store_option
 from wherry.cli.progress import STYLES, progress
+from wherry.errors import UsageError, WherryError
 from wherry.sources.base import names_path
 
 if TYPE_CHECKING:
+    from wherry.plan import Plan, RunNetwork
+    from wherry.planning import Frontend
     from wherry.sinks import Output
 
 
 @click.command("build")
-@click.argument("path", default=".", type=click.Path(path_type=Path))
+@click.argument("path", default=".", metavar="[PATH|URL|-]")
 @click.option("-t", "--tag", "tags", multiple=True, metavar="NAME[:TAG]", help="A name for the image; many times.")
 @click.option(
     "-o",
@@ -41,6 +47,8 @@ if TYPE_CHECKING:
     metavar="OS/ARCH",
     help="What the image runs on; many times or comma-separated.",
 )
+@dockerfile_options
+@run_options
 @click.option("--base", metavar="IMAGE", help="The base image: debian://trixie, oci:DIR, a name in the store.")
 @click.option("--python", metavar="VERSION", help="The Python version, such as 3.13.")
 @click.option("--entrypoint", metavar="COMMAND", help="What the image starts.")
@@ -90,12 +98,28 @@ if TYPE_CHECKING:
 @click.option("-q", "--quiet", is_flag=True, help="Print the image ID only.")
 @store_option
 def command(
-    path: Path,
+    path: str,
     *,
     tags: tuple[str, ...],
     outputs: tuple[str, ...],
     load: bool,
     platforms: tuple[str, ...],
+    file: str | None,
+    frontend: Frontend,
+    build_args: tuple[str, ...],
+    target: str | None,
+    build_contexts: tuple[str, ...],
+    no_cache_filters: tuple[str, ...],
+    secrets: tuple[str, ...],
+    ssh: tuple[str, ...],
+    network: RunNetwork,
+    hosts: tuple[str, ...],
+    ulimits: tuple[str, ...],
+    shm_size: str | None,
+    cgroup_parent: str | None,
+    isolation: str,
+    host_certs: bool,
+    shell_on_failure: bool,
     base: str | None,
     python: str | None,
     entrypoint: str | None,
@@ -129,60 +153,104 @@ def command(
     quiet: bool,
     store: Path | None,
 ) -> int:
-    """Build an image of the Python project in the folder PATH (default: here).
+    """Build an image of what PATH holds (default: here): its Dockerfile, or the Python project where there is none.
 
     The image goes into the store under every -t NAME; -o and --load send it elsewhere as well.
     """
     from wherry.layers.compression import Compression
-    from wherry.plan import Indexes, describe, to_json
+    from wherry.plan import Indexes
 
     wanted = _outputs((*outputs, "type=docker") if load else outputs)
     written = [*(output.dest for output in wanted if output.dest not in {"", "-"}), iidfile, metadata_file]
-    project = wherry.ProjectOptions(
-        leave_out=_inside(path, [Path(one) for one in written if one]),
-        platforms=tuple(wherry.Platform.parse(one) for given in platforms for one in given.split(",")),
-        base=_base(base or "", path),
-        python=python or "",
-        entrypoint=entrypoint,
-        cmd=cmd,
-        env=tuple(key_values(env, "--env").items()),
-        workdir=workdir or "",
-        user=user or "",
-        ports=ports,
-        packages=packages,
-        mirror=mirror or "",
-        requirements=requirements or "",
-        extras=extras,
-        groups=groups,
-        indexes=Indexes(index_url or "", extra_index_urls, find_links, no_index),
-        labels=tuple(key_values(labels, "--label").items()),
-        bytecode=bytecode,
-    )
-    if print_:
-        found = wherry.plans(path, project)
-        if print_ == "plan":
-            click.echo("\n".join(describe(one) for one in found), nl=False)
-        else:
-            click.echo(json.dumps([to_json(one) for one in found], indent=2))
-        return 0
-    _check(wanted, project.platforms)
+    leave_out = _inside(Path(path), [Path(one) for one in written if one])
+    chosen = tuple(wherry.Platform.parse(one) for given in platforms for one in given.split(","))
+    asked = {"--file": file, "--build-arg": build_args, "--target": target, "--build-context": build_contexts}
+    request: wherry.DockerfileRequest | wherry.ProjectOptions
+    if _is_dockerfile(path, frontend, asked):
+        _refuse_others(
+            "a project build",
+            "--frontend project builds the project without its Dockerfile.",
+            base=base,
+            python=python,
+            entrypoint=entrypoint,
+            cmd=cmd,
+            env=env,
+            workdir=workdir,
+            user=user,
+            port=ports,
+            package=packages,
+            requirements=requirements,
+            extra=extras,
+            group=groups,
+            bytecode=bytecode,
+        )
+        request = wherry.DockerfileRequest(
+            file=file or "",
+            build_args=build_arguments(build_args),
+            target=target or "",
+            platforms=chosen,
+            labels=tuple(key_values(labels, "--label").items()),
+            network=network,
+            leave_out=leave_out,
+        )
+    else:
+        request = wherry.ProjectOptions(
+            leave_out=leave_out,
+            platforms=chosen,
+            base=_base(base or "", Path(path)),
+            python=python or "",
+            entrypoint=entrypoint,
+            cmd=cmd,
+            env=tuple(key_values(env, "--env").items()),
+            workdir=workdir or "",
+            user=user or "",
+            ports=ports,
+            packages=packages,
+            mirror=mirror or "",
+            requirements=requirements or "",
+            extras=extras,
+            groups=groups,
+            indexes=Indexes(index_url or "", extra_index_urls, find_links, no_index),
+            labels=tuple(key_values(labels, "--label").items()),
+            bytecode=bytecode,
+        )
     options = wherry.Options(
         compression=Compression.of(compression, compression_level),
         no_cache=no_cache,
+        no_cache_stages=tuple(name for given in no_cache_filters for name in given.split(",")),
         upgrade=upgrade,
         pull=pull,
         offline=offline,
+        contexts=key_values(build_contexts, "--build-context"),
+        run=run_settings(
+            secrets=secrets,
+            ssh=ssh,
+            hosts=hosts,
+            ulimits=ulimits,
+            shm_size=shm_size,
+            cgroup_parent=cgroup_parent,
+            isolation=isolation,
+            host_certs=host_certs,
+            shell_on_failure=shell_on_failure,
+        ),
     )
+    _become_root(request)
+    if print_:
+        with wherry.open_store(store) as opened:
+            _show(wherry.plans(path, request, options=options, store=opened), print_)
+        return 0
+    _check(wanted, chosen)
     start = time.monotonic()
     with (
         wherry.open_store(store) as opened,
         progress("quiet" if quiet else style) as listener,
         stopping(listener.close, _stop_children, opened.abandon),
+        _shell_on_failure(listener.close),
     ):
         result = wherry.build(
             path,
+            request,
             names=tags,
-            project=project,
             options=options,
             annotations=annotations,
             store=opened,
@@ -207,6 +275,58 @@ def command(
     elif style != "json":
         click.echo(_summary(result, time.monotonic() - start), err=True)
     return 0
+
+
+def _show(plans: tuple[Plan, ...], form: str) -> None:
+    from wherry.plan import describe, to_json
+
+    if form == "plan":
+        click.echo("\n".join(describe(one) for one in plans), nl=False)
+    else:
+        click.echo(json.dumps([to_json(one) for one in plans], indent=2))
+
+
+def _is_dockerfile(path: str, frontend: Frontend, asked: Mapping[str, object]) -> bool:
+    """Whether this is a Dockerfile build: chosen, or there is one, or something is asked that only it has."""
+    from wherry.planning import is_dockerfile_build
+
+    given = [name for name, value in asked.items() if value]
+    if frontend == "project" and given:
+        raise UsageError(f"{given[0]} concerns Dockerfiles, and this is a project build")
+    return is_dockerfile_build(path, frontend) or bool(given)
+
+
+def _refuse_others(kind: str, hint: str, **options: object) -> None:
+    """Options that are of another kind of build must not be passed over in silence."""
+    for name, value in options.items():
+        if value not in {None, ()}:
+            raise UsageError(f"--{name} concerns {kind}, and this is a Dockerfile build", hint=hint)
+
+
+def _become_root(request: wherry.DockerfileRequest | wherry.ProjectOptions) -> None:
+    """Enter a user namespace, as RUN needs it, before there are threads; root stays as it is."""
+    if isinstance(request, wherry.ProjectOptions) or sys.platform != "linux" or os.geteuid() == 0:
+        return
+    from wherry.sandbox import SandboxError, enter_user_namespace
+
+    with suppress(SandboxError):  # without RUN none is needed; with it the sandbox says what is wrong
+        enter_user_namespace()
+
+
+@contextmanager
+def _shell_on_failure(close: Callable[[], None]) -> Iterator[None]:
+    """Open a shell where a RUN failed, if its place was kept, before the error is shown."""
+    try:
+        yield
+    except WherryError as error:
+        from wherry.solve.run import RunFailed
+
+        if isinstance(error, RunFailed) and error.scene is not None:
+            close()
+            with closing(error.scene) as scene:
+                click.echo(f"wherry: {error.message}\nwherry: a shell where it failed; leave it to end.", err=True)
+                scene.shell()
+        raise
 
 
 def _base(text: str, context: Path) -> str:
@@ -242,6 +362,8 @@ def _check(outputs: list[Output], platforms: tuple[wherry.Platform, ...]) -> Non
 
 def _inside(context: Path, written: list[Path]) -> tuple[str, ...]:
     """Those of the files that this build writes that lie in the project: the next one must not ship them."""
+    if not context.is_dir():
+        return ()
     root = context.resolve()
     found = [path.resolve() for path in written]
     return tuple(path.relative_to(root).as_posix() for path in found if root in path.parents)

@@ -41,8 +41,8 @@ class Report:
 def prune(store: Store, *, everything: bool = False, older_than: float | None = None, dry_run: bool = False) -> Report:
     """Remove what nothing needs.
 
-    That is: broken-off downloads, blobs of no image and no cached result, unpacked root filesystems, and locks
-    that nobody holds.
+    That is: broken-off downloads, blobs of no image and no cached result, what is remembered of such blobs, unpacked
+    root filesystems, and locks that nobody holds.
     With ``everything`` the caches go as well: only what named images need stays. With ``older_than`` (seconds) it is
     cached results and downloads that were not used for so long. ``dry_run`` only tells.
     Raises :class:`~wherry.errors.StoreError` while a build uses the store.
@@ -59,6 +59,7 @@ def prune(store: Store, *, everything: bool = False, older_than: float | None = 
                 store.cache.forget(since)
             store.cache.close()
         _blobs(store, needed, broom)
+        _records(store, needed, broom)
         _downloads(store, since, broom)
         roots = [*_files(store.path / "rootfs"), *_files(store.path / "containers")]
         kept = [path.relative_to(store.path).as_posix() for path in roots if not broom.try_to_remove(path)]
@@ -105,6 +106,14 @@ def _blobs(store: Store, needed: Iterable[Digest], broom: _Broom) -> None:
     kept = {store.blobs.path(digest).name for digest in needed}
     for path in _files(store.blobs.root / "sha256"):
         if path.name not in kept and _BLOB.fullmatch(path.name):
+            broom.remove(path)
+
+
+def _records(store: Store, needed: Iterable[Digest], broom: _Broom) -> None:
+    """What is remembered of layers that go, or went."""
+    kept = {store.blobs.path(digest).name for digest in needed}
+    for path in _files(store.path / "records"):
+        if path.name not in kept or not (store.blobs.root / "sha256" / path.name).is_file():
             broom.remove(path)
 
 

@@ -106,8 +106,8 @@ def _plan(folder: Folder, pyproject: Document, settings: Config, options: Projec
         labels=tuple({**dict(settings.labels), **dict(options.labels)}.items()),
     )
     runtime: list[Step] = [Packages(packages)] if packages else []
-    runtime.append(Copy(StageRef("compile"), (VENV,), VENV))
-    runtime.append(Copy(BuildContext(ignore), (".",), workdir))
+    runtime.append(Copy(StageRef("compile"), (VENV,), VENV, normalise=True))
+    runtime.append(Copy(BuildContext(ignore), (".",), workdir, normalise=True))
     runtime.append(configure)
     facts = (
         *_project(pyproject),
