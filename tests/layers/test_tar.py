@@ -160,3 +160,25 @@ def test_a_path_that_leads_out_is_refused(path: str) -> None:
 def test_the_directories_above_a_path_come_outermost_first() -> None:
     assert parents("a/b/c") == ["a", "a/b"]
     assert parents("a") == []
+
+
+@given(
+    st.text(st.characters(max_codepoint=200), max_size=110),
+    st.sampled_from(["file", "dir", "symlink", "hardlink", "fifo", "char"]),
+    st.integers(0, 0o7777),
+    st.integers(-1, 1 << 34),
+    st.integers(-1, 1 << 22),
+    st.integers(-1, 1 << 34),
+    st.text(st.characters(max_codepoint=130), max_size=110),
+)
+def test_the_short_way_to_a_header_gives_the_same_or_nothing(
+    path: str, kind: Kind, mode: int, size: int, owner: int, mtime: int, link: str
+) -> None:
+    short = tar.plain_header(path, kind, mode, size, owner, owner, mtime, link)
+    if short is not None:
+        assert short == tar.header(Entry(path, kind, mode, size, owner, owner, mtime, link))
+
+
+def test_most_files_take_the_short_way() -> None:
+    for kind, link in (("file", ""), ("dir", ""), ("symlink", "~" * 100), ("hardlink", "a")):
+        assert tar.plain_header("~" * 99, kind, 0o7777, 8, 1, 2, 3, link) is not None  # type: ignore[arg-type]

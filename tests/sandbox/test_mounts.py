@@ -49,9 +49,16 @@ def test_a_tmpfs_is_empty_and_writable_and_forgotten(run: Run, root: Path, comma
     result = run(
         "ls /scratch; echo x > /scratch/new; stat -c %a /scratch; df -B1 /scratch", inside=inside, mounts=mounts
     )
-    assert result.stdout.split()[0] == "1777"
+    assert result.stdout.split()[0] == "755"
     assert str(1 << 20) in result.stdout.split()
     assert names(root / "scratch") == ["old"]
+
+
+def test_a_tmpfs_has_the_mode_of_what_it_covers(run: Run, root: Path, command: Make, inside: Root) -> None:
+    (root / "scratch").mkdir(mode=0o751)
+    mounts = (*command("x").mounts, Mount.tmpfs("/scratch"), Mount.tmpfs("/new"), Mount.tmpfs("/mine", mode=0o700))
+    result = run("stat -c %a /scratch /new /mine", inside=inside, mounts=mounts)
+    assert result.stdout.split() == ["751", "1777", "700"], result
 
 
 def test_writes_to_a_view_are_forgotten(run: Run, command: Make, cargo: Path, inside: Root) -> None:

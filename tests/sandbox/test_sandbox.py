@@ -117,6 +117,19 @@ def test_the_command_starts_in_its_directory_which_is_made(run: Run, root: Path)
     assert (root / "deep/down").stat().st_mode & 0o777 == 0o755
 
 
+@as_root
+def test_a_directory_that_is_made_is_the_users(run: Run, root: Path) -> None:
+    (root / "home").mkdir()
+    assert run("touch file", cwd="/home/sailor/work", uid=1000, gid=100).returncode == 0
+    owners = [(root / path).stat().st_uid for path in ("home", "home/sailor", "home/sailor/work")]
+    assert owners == [0, 1000, 1000]
+
+
+@as_root
+def test_the_users_own_group_is_among_the_groups(run: Run) -> None:
+    assert run("grep Groups: /proc/self/status", uid=1000, gid=100).stdout.split() == ["Groups:", "100"]
+
+
 # -- the world -----------------------------------------------------------------------------------------
 
 

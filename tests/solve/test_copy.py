@@ -326,6 +326,13 @@ def test_a_layer_lists_the_directories_above_what_is_new_as_they_are(kitchen: Ki
     assert layer["tmp/sub"].mode == 0o700
 
 
+def test_paths_may_be_as_deep_as_they_like(kitchen: Kitchen) -> None:
+    deep = "/".join("d" * 1500)
+    folders: Files = {"/".join("d" * count): None for count in range(1, 1501)}
+    copied = kitchen.copy("/", f"/{deep}", folders, stage={**folders, f"{deep}/x": "X"})
+    assert kitchen.files(copied)[f"{deep}/{deep}/x"] == "X"
+
+
 def test_no_change_is_an_empty_layer_as_with_docker(kitchen: Kitchen) -> None:
     (kitchen.context / "empty").mkdir()
     base = kitchen.stage({"w": None})
@@ -479,8 +486,25 @@ def test_a_cached_copy_from_a_known_stage_loads_no_tree(kitchen: Kitchen, monkey
     assert kitchen.copy("/d", "/w", stage=PLAIN).added == first.added
 
 
-def test_a_file_that_changes_while_it_is_packed_is_an_error(kitchen: Kitchen, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_context(kitchen.context, PLAIN)
-    monkeypatch.setattr("wherry.sources.context.ContextFile.changed", lambda file: True)
-    with pytest.raises(WherryError, match="was changed while it was being read"):
-        kitchen.copy("a.txt", "/c")
+@pytest.mark.parametrize("size", [1, 1_000_000])
+@pytest.mark.parametrize("change", ["longer", "touched", "replaced", "link"])
+def test_a_file_that_changes_while_it_is_packed_is_an_error(
+    kitchen: Kitchen, monkeypatch: pytest.MonkeyPatch, size: int, change: str
+) -> None:
+    file = kitchen.context / "file"
+    file.write_bytes(b"x" * size)
+
+    def changed(*_: object) -> tuple[int, int]:
+        if change == "longer":
+            file.write_bytes(b"x" * (size + 1))
+        elif change == "touched":
+            os.utime(file, (1, 1))
+        else:
+            other = kitchen.context / "other"
+            other.write_bytes(b"y" * size) if change == "replaced" else other.symlink_to("/etc/passwd")
+            other.replace(file)
+        return (0, 0)
+
+    monkeypatch.setattr("wherry.solve.copy.owners.find_owner", changed)  # after it was hashed, before it is packed
+    with pytest.raises(WherryError, match=r"changed while it was being read|announced|cannot read file"):
+        kitchen.copy("file", "/c")

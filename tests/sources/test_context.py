@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -19,8 +20,9 @@ from hypothesis import strategies as st
 
 from wherry.errors import UsageError, WherryError
 from wherry.sources import context
-from wherry.sources.context import ContextFile, Memory, content_hashes, digest, walk
+from wherry.sources.context import ContextFile, Memory, digest, hash_missing, walk
 from wherry.sources.ignore import Patterns
+from wherry.sources.tree import ContextTree
 
 
 def tree(root: Path, *paths: str) -> Path:
@@ -36,6 +38,16 @@ def tree(root: Path, *paths: str) -> Path:
 
 def names(files: tuple[ContextFile, ...]) -> list[str]:
     return [file.entry.path for file in files]
+
+
+def regular(root: Path) -> list[ContextFile]:
+    return [file for file in walk(root) if file.kind == "file"]
+
+
+def hashed(files: Sequence[ContextFile]) -> list[str]:
+    hashes = [""] * len(files)
+    hash_missing(files, hashes)
+    return hashes
 
 
 # -- walking --------------------------------------------------------------------------------------
@@ -162,11 +174,11 @@ def test_hashes_are_those_of_the_contents_with_threads_and_without(
         (root / str(number)).write_bytes(data)
     expected = [hashlib.sha256(data).hexdigest() for data in contents]
     files = walk(root)
-    assert list(content_hashes(files)) == expected
+    assert hashed(files) == expected
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(context, "_SMALL", 100)
         patch.setattr(context, "_THREADS_FROM", 1)
-        assert list(content_hashes(files)) == expected
+        assert hashed(files) == expected
 
 
 def test_modes_and_times_are_the_same_whoever_checked_the_project_out(tmp_path: Path) -> None:
@@ -336,7 +348,7 @@ def test_a_file_changed_just_now_is_not_remembered(old_tree: Path, monkeypatch: 
     monkeypatch.setattr(context, "_RACY", 2_000_000_000)
     os.utime(old_tree / "a", ns=(time.time_ns(), time.time_ns()))
     digest(walk(old_tree), memory(old_tree))
-    assert memory(old_tree).recall() == {}
+    assert memory(old_tree).recall(regular(old_tree)) == ["", ""]
 
 
 def test_a_damaged_memory_is_an_empty_one(old_tree: Path) -> None:
@@ -351,3 +363,42 @@ def test_a_small_project_leaves_no_memory_behind(tmp_path: Path) -> None:
     root = tree(tmp_path / "project", "main.py")
     digest(walk(root), memory(root))
     assert not (tmp_path / "store").exists()
+
+
+def test_what_is_unchanged_is_recalled_and_the_rest_is_not(old_tree: Path) -> None:
+    tree(old_tree, "b/d", "e")
+    files = regular(old_tree)
+    hashes = hashed(files)
+    memory(old_tree).keep(files, hashes)
+    assert memory(old_tree).recall(files) == hashes
+    (old_tree / "b/d").write_text("changed")
+    (old_tree / "a").unlink()
+    tree(old_tree, "new")
+    assert memory(old_tree).recall(regular(old_tree)) == [hashes[1], "", hashes[3], ""]
+
+
+def test_a_tree_knows_what_was_remembered_and_hashes_the_rest(old_tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wherry.sources.tree._FEW", 0)
+    (old_tree / "same").hardlink_to(old_tree / "a")
+
+    def known() -> dict[str, str]:
+        made = ContextTree(walk(old_tree, normalise=False), memory(old_tree))
+        files = [(node.content, path) for path, node in made.tree.walk() if node.content.kind == "file"]
+        made.know(files)
+        return {path: content.hash for content, path in files}
+
+    first = known()
+    assert first == {path: hashlib.sha256((old_tree / path).read_bytes()).hexdigest() for path in ("a", "b/c", "same")}
+    monkeypatch.setattr(ContextFile, "hash", lambda file: "f" * 64)
+    assert known() == first
+    (old_tree / "b/c").write_text("changed")
+    assert known() == first | {"b/c": "f" * 64}
+
+
+def test_a_part_of_a_context_adds_to_what_is_remembered_of_the_rest(old_tree: Path) -> None:
+    one, other = regular(old_tree)
+    memory(old_tree).keep([one], hashed([one]))
+    memory(old_tree).keep([other], hashed([other]))
+    assert memory(old_tree).recall([one, other]) == hashed([one, other])
+    memory(old_tree).keep([other], hashed([other]), whole=True)
+    assert memory(old_tree).recall([one, other]) == ["", *hashed([other])]

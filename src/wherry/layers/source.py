@@ -44,13 +44,13 @@ class SourceTree(Protocol):
         """See to it that the ``hash`` of all these contents is known."""
 
     def read(self, files: Sequence[File]) -> Read:
-        """The data of ``files``, each named once, in an order that depends on nothing but the tree."""
+        """The data of ``files``, each named once, in an order that depends on nothing but the tree.
+
+        Raises :class:`WherryError` if one is not any more what it was when it was seen.
+        """
 
     def open(self, file: File) -> AbstractContextManager[BinaryIO]:
         """One file, from its beginning, to be read and sought in."""
-
-    def check(self, files: Sequence[File]) -> None:
-        """Raise :class:`WherryError` if one of ``files`` is not any more what it was when it was seen."""
 
 
 class LayeredTree:
@@ -70,9 +70,6 @@ class LayeredTree:
 
     def know(self, files: Sequence[File]) -> None:
         """Every content's hash is known."""
-
-    def check(self, files: Sequence[File]) -> None:
-        """Layers do not change."""
 
     def read(self, files: Sequence[File]) -> Read:
         """The data of ``files`` in the order of the layers."""
@@ -125,9 +122,6 @@ class ArchiveTree:
     def know(self, files: Sequence[File]) -> None:
         """The archive's own hash tells all of it."""
 
-    def check(self, files: Sequence[File]) -> None:
-        """It is the archive that is checked."""
-
     def read(self, files: Sequence[File]) -> Read:
         """The data of ``files`` in the archive's order."""
         with self._opened() as stream:
@@ -157,9 +151,6 @@ class MemoryTree:
 
     def know(self, files: Sequence[File]) -> None:
         """Every content's hash is known."""
-
-    def check(self, files: Sequence[File]) -> None:
-        """Nothing changes here."""
 
     def read(self, files: Sequence[File]) -> Read:
         """The data of ``files`` in their order."""

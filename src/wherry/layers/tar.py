@@ -11,8 +11,8 @@ BLOCK = 512
 END = bytes(2 * BLOCK)
 
 _TYPES = {"file": b"0", "hardlink": b"1", "symlink": b"2", "char": b"3", "block": b"4", "dir": b"5", "fifo": b"6"}
-_PLAIN_HEAD = b"%-100b%07o\0%07o\0%07o\0%011o\0%011o\0"
-_PLAIN_TAIL = b"%b%-100bustar\x0000" + bytes(64) + b"0000000\x000000000\0" + bytes(167)
+_PLAIN_HEAD = b"%b%07o\0%07o\0%07o\0%011o\0%011o\0"
+_PLAIN_TAIL = b"%b%bustar\x0000" + bytes(64) + b"0000000\x000000000\0" + bytes(167)
 _OCTAL_7 = 0o7777777  # what fits a 7-digit field: owner, mode, device numbers
 _OCTAL_11 = 0o77777777777  # what fits an 11-digit field: size, time
 
@@ -65,7 +65,9 @@ def header(entry: Entry) -> bytes:
     return _pax(records) + block if records else block
 
 
-def plain_header(path: str, kind: Kind, mode: int, size: int, uid: int, gid: int, mtime: int, link: str) -> bytes | None:
+def plain_header(
+    path: str, kind: Kind, mode: int, size: int, uid: int, gid: int, mtime: int, link: str
+) -> bytes | None:
     """What :func:`header` gives for a file, directory or link that a single block can hold, but sooner; or None."""
     if not (path and path.isascii() and link.isascii() and len(link) <= 100 and "\0" not in path + link):
         return None
@@ -78,8 +80,8 @@ def plain_header(path: str, kind: Kind, mode: int, size: int, uid: int, gid: int
     numbers = 0 <= uid <= _OCTAL_7 and 0 <= gid <= _OCTAL_7 and 0 <= size <= _OCTAL_11 and 0 <= mtime <= _OCTAL_11
     if len(path) > 100 or not numbers:
         return None
-    head = _PLAIN_HEAD % (path.encode(), mode & 0o7777, uid, gid, size, mtime)
-    tail = _PLAIN_TAIL % (_TYPES[kind], link.encode())
+    head = _PLAIN_HEAD % (path.encode().ljust(100, b"\0"), mode & 0o7777, uid, gid, size, mtime)
+    tail = _PLAIN_TAIL % (_TYPES[kind], link.encode().ljust(100, b"\0"))
     # The sum of all bytes, blanks for itself: ASCII is too small for Adler's sum to wrap around.
     total = (adler32(head) & 0xFFFF) + (adler32(tail) & 0xFFFF) - 2 + 8 * 32
     return head + b"%06o\0 " % total + tail

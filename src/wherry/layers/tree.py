@@ -21,7 +21,8 @@ _IMPLIED: Row = ("", "dir", 0o755, 0, 0, 0, 0, "", 0, 0, (), "")  # a directory 
 class Content:
     """A file's attributes, and where its data is: entry ``number`` of layer ``layer``. Hard links share one.
 
-    ``row`` are the attributes as plain values, which :attr:`entry` is made from when it is asked for. ``hash`` is the SHA-256 (hex) of a regular file's data, if it is known.
+    ``row`` are the attributes as plain values, which :attr:`entry` is made from when it is asked for. ``hash`` is the
+    SHA-256 (hex) of a regular file's data, if it is known.
     """
 
     __slots__ = ("hash", "layer", "number", "row")
@@ -178,11 +179,20 @@ class Tree:
         """What ``path`` leads to inside the root, or None; ``follow`` says whether a link at its end is followed."""
         return self.locate(path, follow=follow, stop_at_files=True).node
 
-    def locate(self, path: str, *, follow: bool = True, top: Node | None = None, stop_at_files: bool = False) -> Place:
+    def locate(
+        self,
+        path: str,
+        *,
+        follow: bool = True,
+        top: Node | None = None,
+        stop_at_files: bool = False,
+        strict: bool = False,
+    ) -> Place:
         """Where ``path`` leads below ``top`` (the root), links followed inside it as for a process that has it as root.
 
         Parts below one that is missing are taken as they are. One below a file is an error, or is missing too
-        (``stop_at_files``). Raises :class:`WherryError` for such a path, and for one through too many links.
+        (``stop_at_files``). Above the root is the root, or an error (``strict``). Raises :class:`WherryError` for such
+        paths, and for one through too many links.
         """
         names: list[str] = []
         nodes: list[Node] = [top or self.root]
@@ -194,7 +204,7 @@ class Tree:
             if part in {"", "."}:
                 continue
             if part == "..":
-                _go_up(names, nodes, missing)
+                _go_up(names, nodes, missing, strict=strict)
                 continue
             children = nodes[-1].children
             if children is None and not missing and not stop_at_files:
@@ -251,12 +261,14 @@ def directory(layer: int) -> Node:
     return Node(Content(_IMPLIED, layer, -1), layer, {})
 
 
-def _go_up(names: list[str], nodes: list[Node], missing: list[str]) -> None:
+def _go_up(names: list[str], nodes: list[Node], missing: list[str], *, strict: bool) -> None:
     if missing:
         missing.pop()
     elif names:
         names.pop()
         nodes.pop()
+    elif strict:
+        raise WherryError("a symbolic link leads out of the directory")
 
 
 def _named(rest: Iterable[str]) -> Iterator[str]:

@@ -120,7 +120,7 @@ def _spec(root: Root, command: Command, runtime: RuntimeSpec | None) -> Spec:
         "cwd": command.cwd,
         "uid": command.uid,
         "gid": command.gid,
-        "groups": list(command.groups),
+        "groups": list(command.all_groups),
         "mounts": [_mount(mount) for mount in sorted(command.mounts, key=lambda mount: mount.target)],
         "files": {path: _file(file) for path, file in sorted(command.files.items())},
         "network": command.network,

@@ -437,6 +437,7 @@ class Tree:
         self.libc.call("unshare", NEWNS)
         self.libc.mount("", "/", "", REC | PRIVATE)
         self.mount_root(self.spec["root"])
+        make_directory(self.root, self.spec)
         self.mount_proc()
         self.mount_sys()
         self.mount_dev()
@@ -605,8 +606,14 @@ class Tree:
         what = "a tmpfs" if kind == "tmpfs" else sources[0]
         try:
             if kind == "tmpfs":
+                known = len(self.stubs.made)
+                point = self.point(target, "dir")
+                if not mode:  # as runc does it
+                    runtime = self.spec["runtime"]
+                    was_there = len(self.stubs.made) == known and not (runtime and target in runtime["late"])
+                    mode = stat.S_IMODE(os.stat(point).st_mode) if was_there else 0o1777
                 options = f"mode={mode:o}" + (f",size={size}" if size else "")
-                self.libc.mount("tmpfs", self.point(target, "dir"), "tmpfs", NOSUID | NODEV, options)
+                self.libc.mount("tmpfs", point, "tmpfs", NOSUID | NODEV, options)
                 return
             if kind == "overlay":
                 self.throw_away(number, sources, target)
@@ -704,7 +711,7 @@ class Stage(Tree):
         self.files = os.open(f"{stage}/files", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         self.mount_root(f"{stage}/root")
         self.check_points()
-        os.close(open_inside(self.root, self.spec["cwd"], "dir"))
+        make_directory(self.root, self.spec)
         self.mount_all()
         self.settle()
         self.look_up()
@@ -814,6 +821,19 @@ def locked_flags(path: str) -> int:
     return same | (RELATIME if flags & 4096 else 0)  # ST_RELATIME
 
 
+def make_directory(root: int, spec: Spec) -> None:
+    """Make the working directory for the command's user, who is to own what is made, as with BuildKit."""
+    made: list[str] = []
+    try:
+        os.close(open_inside(root, spec["cwd"], "dir", lambda _, path: made.append(path)))
+        for path in made:
+            folder = open_exactly(root, path)
+            os.chown(f"/proc/self/fd/{folder}", spec["uid"], spec["gid"])
+            os.close(folder)
+    except OSError:
+        pass  # whoever enters it will see
+
+
 def enter_directory(path: str) -> None:
     """Go to ``path``, made if it is missing."""
     try:
@@ -851,6 +871,7 @@ class Plain:
         try:
             for name in ("proc", "sys", "dev"):
                 os.close(open_inside(self.root, name, "dir"))
+            make_directory(self.root, spec)
             self.make_devices()
             files = spec["files"]
             for path in NETWORK_FILES:
@@ -894,7 +915,9 @@ class Plain:
         what = "a tmpfs" if kind == "tmpfs" else sources[0]
         try:
             if kind == "tmpfs":
-                os.chmod(self.place(target, "dir"), mode)
+                path = self.place(target, "dir")
+                old = self.replaced[-1][1]
+                os.chmod(path, mode or (stat.S_IMODE(os.stat(old).st_mode) if old else 0o1777))
                 return
             status = os.stat(sources[0])
             if stat.S_ISDIR(status.st_mode):

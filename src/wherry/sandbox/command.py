@@ -52,7 +52,7 @@ class Mount:
     kind: MountKind = "bind"
     lowers: tuple[Path, ...] = ()
     size: int = 0
-    mode: int = 0o1777
+    mode: int = 0
 
     @classmethod
     def overlay(cls, lowers: tuple[Path, ...], target: str) -> Mount:
@@ -60,8 +60,11 @@ class Mount:
         return cls(lowers[0], target, kind="overlay", lowers=lowers)
 
     @classmethod
-    def tmpfs(cls, target: str, *, size: int = 0, mode: int = 0o1777) -> Mount:
-        """An empty directory in memory; ``size`` in bytes, 0 for what the system allows."""
+    def tmpfs(cls, target: str, *, size: int = 0, mode: int = 0) -> Mount:
+        """An empty directory in memory; ``size`` in bytes, 0 for what the system allows.
+
+        Without ``mode`` it has that of the directory which it covers, 1777 if there is none.
+        """
         return cls(Path("tmpfs"), target, kind="tmpfs", size=size, mode=mode)
 
 
@@ -89,7 +92,8 @@ class Ulimit:
 class Command:
     """A command and the world it sees. ``env`` is complete: nothing of ours is added.
 
-    ``argv[0]`` is looked up in ``env``'s PATH, inside the root. ``cwd`` is made if it is missing. ``files`` are small
+    ``argv[0]`` is looked up in ``env``'s PATH, inside the root. ``cwd`` is made if it is missing, and belongs to
+    the user then. ``files`` are small
     files shown over the root's own at absolute paths, such as ``/etc/resolv.conf``; plain bytes make one that
     everybody can read and root can write. ``hostname`` empty keeps the host's. Without ``randomized`` addresses are
     the same in every run (where the system allows it). ``security`` "insecure" leaves root all capabilities, /proc and
@@ -113,6 +117,11 @@ class Command:
     shm_size: int = 64 << 20
     security: Security = "sandbox"
     cgroup_parent: str = ""
+
+    @property
+    def all_groups(self) -> tuple[int, ...]:
+        """The supplementary groups: the command's own is one of them, as with Docker."""
+        return tuple(dict.fromkeys((self.gid, *self.groups)))
 
 
 @dataclass(frozen=True, slots=True, init=False)

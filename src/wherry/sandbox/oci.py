@@ -123,7 +123,7 @@ def _config(
             "user": {
                 "uid": command.uid,
                 "gid": command.gid,
-                "additionalGids": list(command.groups),
+                "additionalGids": list(command.all_groups),
                 "umask": 0o22,
             },
             "args": list(command.argv),

@@ -9,10 +9,10 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, assert_never
 
-from wherry.errors import UsageError
+from wherry.errors import UsageError, WherryError
 from wherry.events import Reporter, Task
 from wherry.plan import Base, BuildContext, Git, Origin, Remote, StageRef
 from wherry.solve.snapshot import Snapshot
@@ -34,7 +34,12 @@ class _Opened:
         self.tree: SourceTree | None = None
         self.image: Snapshot | None = None
         self.held = ExitStack()
-        weakref.finalize(self, self.held.close)
+        weakref.finalize(self, _let_go, self.held)
+
+
+def _let_go(held: ExitStack) -> None:
+    with suppress(OSError, WherryError):  # the store, with all that is temporary in it, may be closed already
+        held.close()
 
 
 _lock = threading.Lock()
@@ -140,7 +145,7 @@ def git_tree(source: Git, commit: str, work: Work, task: Task) -> Iterator[Sourc
 def remote_tree(source: Remote, work: Work, task: Task) -> tuple[SourceTree, str]:
     """What is behind a URL, as a tree of one file, and its name there."""
     from wherry.layers.records import Row
-    from wherry.sources.context import ContextFile
+    from wherry.sources.context import ContextFile, stamp_of
     from wherry.sources.remote import fetch_remote
     from wherry.sources.tree import ContextTree
 
@@ -148,5 +153,4 @@ def remote_tree(source: Remote, work: Work, task: Task) -> tuple[SourceTree, str
     status = found.path.stat()
     content = found.digest.partition(":")[2]
     row: Row = (found.name, "file", found.mode, status.st_size, 0, 0, found.mtime, "", 0, 0, (), content)
-    stamp = (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
-    return ContextTree((ContextFile(row, str(found.path), stamp),)), found.name
+    return ContextTree((ContextFile(row, str(found.path), stamp_of(status)),)), found.name

@@ -14,6 +14,7 @@ import gc
 import marshal
 import os
 import stat
+import struct
 import sys
 import time
 import zlib
@@ -40,12 +41,23 @@ _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 _DIRECTORY = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_DIRECTORY", 0)
 _OPEN = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0) | _NO_FOLLOW
 _CAPABILITY = "security.capability"
-_MAGIC = b"wherry context 1\n"
+_MAGIC = b"wherry context 3\n"
 
-Stamp = tuple[int, int, int, int]
-"""A file's size, modification time and status change time (nanoseconds), and inode."""
+Stamp = bytes
+"""A file's size, modification time and status change time (nanoseconds), and inode, packed: only ever compared."""
 
-_NO_STAMP: Stamp = (0, 0, 0, 0)
+_NO_STAMP: Stamp = bytes(32)
+_STAMP = struct.Struct("<qqqQ")
+
+
+def stamp_of(status: os.stat_result) -> Stamp:
+    """The stamp of a file of which the system says ``status``."""
+    return _STAMP.pack(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+
+
+def _is_older(stamp: Stamp, time_ns: int) -> bool:
+    _, mtime, ctime, _ = _STAMP.unpack(stamp)
+    return bool(mtime < time_ns and ctime < time_ns)
 
 
 class ContextFile:
@@ -78,7 +90,7 @@ class ContextFile:
         if self.row[1] != "file":
             return False
         try:
-            return _stamp(os.lstat(self.path)) != self.stamp
+            return stamp_of(os.lstat(self.path)) != self.stamp
         except OSError:
             return True
 
@@ -187,7 +199,7 @@ def _walk(  # noqa: PLR0912  (a function of its own for each file would cost a t
                         mtime = changed // 1_000_000_000 if epoch is None else epoch
                         real = f"{root}/{path}"
                         xattrs = _capabilities(real) if mode & 0o111 and not normalise else ()
-                        stamp = size, changed, status.st_ctime_ns, status.st_ino
+                        stamp = _STAMP.pack(size, changed, status.st_ctime_ns, status.st_ino)
                         row: Row = (path, "file", mode, size, 0, 0, mtime, "", 0, 0, xattrs, "")
                         file = ContextFile(row, real, stamp, status.st_nlink > 1)
                 except FileNotFoundError:  # gone since the directory was listed
@@ -228,10 +240,6 @@ def _listed(root: str, prefix: str) -> Iterator[list[os.DirEntry[str]]]:
             os.close(handle)
 
 
-def _stamp(status: os.stat_result) -> Stamp:
-    return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
-
-
 def _special(real: str, path: str, status: os.stat_result, epoch: int | None, normalise: bool) -> ContextFile | None:
     """What is no regular file, or nothing if it is passed over."""
     kind, mode = stat.S_IFMT(status.st_mode), stat.S_IMODE(status.st_mode)
@@ -246,7 +254,7 @@ def _special(real: str, path: str, status: os.stat_result, epoch: int | None, no
         return None
     elif kind == stat.S_IFSOCK:
         row = (path, "file", mode, 0, 0, 0, mtime, "", 0, 0, (), "")
-        return ContextFile(row, real, _stamp(status))
+        return ContextFile(row, real, stamp_of(status))
     elif kind == stat.S_IFIFO:
         row = (path, "fifo", mode, 0, 0, 0, mtime, "", 0, 0, (), "")
     elif kind in {stat.S_IFCHR, stat.S_IFBLK}:
@@ -281,40 +289,26 @@ def digest(files: Iterable[ContextFile], memory: Memory | None = None) -> Digest
     With ``memory``, a file that was hashed before and did not change since is not read again.
     """
     every = list(files)
-    hashes = iter(content_hashes([file for file in every if file.row[1] == "file"], memory))
+    regular = [file for file in every if file.row[1] == "file"]
+    hashes = memory.recall(regular) if memory else [""] * len(regular)
+    if hash_missing(regular, hashes) and memory:
+        memory.keep(regular, hashes)
+    contents = iter(hashes)
     whole = sha256()
     for file in every:
         row = file.row
-        content = next(hashes) if row[1] == "file" else row[7]
+        content = next(contents) if row[1] == "file" else row[7]
         line = f"{row[1]}\0{row[2]:o}\0{row[0]}\0{content}\0"
         whole.update(line.encode("utf-8", "surrogateescape"))
     return Digest("sha256:" + whole.hexdigest())
 
 
-def content_hashes(files: Sequence[ContextFile], memory: Memory | None = None) -> Sequence[str]:
-    """The SHA-256 (hex) of the content of each of ``files``, which are regular ones.
-
-    With ``memory``, a file that was hashed before and did not change since is not read again; what had to be hashed is
-    remembered.
-    """
-    with many_values():
-        known = memory.recall() if memory else {}
-        hashes: list[str] = []
-        unknown: list[int] = []
-        nothing = (_NO_STAMP, "")
-        for number, file in enumerate(files):
-            stamp, content = known.get(file.row[0], nothing)
-            if stamp != file.stamp or not content:
-                unknown.append(number)
-            hashes.append(content)
-        if unknown:
-            fresh: dict[str, tuple[Stamp, str]] = {}
-            for number, content in _hashed(unknown, files):
-                hashes[number] = content
-                fresh[files[number].row[0]] = files[number].stamp, content
-            if memory:
-                memory.keep(known, fresh)
-    return hashes
+def hash_missing(files: Sequence[ContextFile], hashes: list[str]) -> bool:
+    """Put the hashes of regular ``files`` into ``hashes`` where there is none; whether that is worth remembering."""
+    missing = [number for number, content in enumerate(hashes) if not content]
+    for number, content in _hashed(missing, files):
+        hashes[number] = content
+    return len(missing) >= _WORTH_FILES or sum(files[number].row[3] for number in missing) >= _WORTH_BYTES
 
 
 def _hashed(numbers: Sequence[int], files: Sequence[ContextFile]) -> Iterator[tuple[int, str]]:
@@ -344,8 +338,11 @@ class Memory:
     """The hashes of a context's files, kept in the store from one build to the next.
 
     A file counts as unchanged while size, times and inode are the same. As in git, one that was changed in
-    the last two seconds is not remembered, since it could change again unseen. Small contexts are never
-    written: hashing them costs less than remembering.
+    the last two seconds is not remembered, since it could change again unseen. Small contexts should not be
+    remembered: hashing them costs less.
+
+    The file holds three columns: names, stamps and hashes, in the order of the names. Where nothing was changed at all,
+    each is compared in one go, and that is ten times as fast as file by file.
     """
 
     def __init__(self, store: Path, root: Path, scratch: Path) -> None:
@@ -353,27 +350,63 @@ class Memory:
         self._path = store / "contexts" / name
         self._scratch = scratch
 
-    def recall(self) -> Mapping[str, tuple[Stamp, str]]:
-        """What is remembered, by path. A damaged file is an empty one."""
+    def recall(self, files: Sequence[ContextFile]) -> list[str]:
+        """The hash (hex) of each of ``files``, which are regular and sorted; an empty one where it is not known.
+
+        A damaged memory is an empty one.
+        """
+        kept = self._read()
+        if kept is None:
+            return [""] * len(files)
+        names, stamps, hashes = kept
+        if names == "\0".join([file.row[0] for file in files]) and stamps == b"".join([file.stamp for file in files]):
+            return [hashes[at : at + 64] for at in range(0, len(hashes), 64)]
+        known = _by_name(names, stamps, hashes)
+        nothing = (_NO_STAMP, "")
+        found = (known.get(file.row[0], nothing) for file in files)
+        return [content if stamp == file.stamp else "" for file, (stamp, content) in zip(files, found, strict=True)]
+
+    def keep(self, files: Sequence[ContextFile], hashes: Sequence[str], *, whole: bool = False) -> None:
+        """Remember the ``hashes`` of regular ``files``; an empty one says nothing.
+
+        ``whole``: these are all that the context has, and others are forgotten.
+        """
+        newest = time.time_ns() - _RACY
+        known: dict[str, tuple[Stamp, str]] = {}
+        kept = None if whole else self._read()
+        if kept is not None:
+            known.update(_by_name(*kept))
+        known.update(
+            (file.row[0], (file.stamp, content))
+            for file, content in zip(files, hashes, strict=True)
+            if content and _is_older(file.stamp, newest)
+        )
+        every = sorted(known.items())
+        if not every:
+            return
+        stamps = b"".join(stamp for _, (stamp, _) in every)
+        names = "\0".join(name for name, _ in every).encode("utf-8", "surrogateescape")
+        data = marshal.dumps((names, stamps, bytes.fromhex("".join(content for _, (_, content) in every))))
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(self._path, _MAGIC + zlib.crc32(data).to_bytes(4, "little") + data, self._scratch)
+
+    def _read(self) -> tuple[str, bytes, str] | None:
         try:
             data = memoryview(self._path.read_bytes())
         except OSError:
-            return {}
+            return None
         start = len(_MAGIC) + 4
         if data[: len(_MAGIC)] != _MAGIC or zlib.crc32(data[start:]).to_bytes(4, "little") != data[len(_MAGIC) : start]:
-            return {}
-        with suppress(ValueError, EOFError, TypeError), many_values():
-            return cast("dict[str, tuple[Stamp, str]]", marshal.loads(data[start:]))
-        return {}
+            return None
+        with suppress(ValueError, EOFError, TypeError):
+            names, stamps, hashes = cast("tuple[bytes, bytes, bytes]", marshal.loads(data[start:]))
+            if len(stamps) == len(hashes) == 32 * (names.count(b"\0") + 1):
+                return names.decode("utf-8", "surrogateescape"), stamps, hashes.hex()
+        return None
 
-    def keep(self, known: Mapping[str, tuple[Stamp, str]], hashed: Mapping[str, tuple[Stamp, str]]) -> None:
-        """Add what was ``hashed`` to what was ``known``, if that is worth a file."""
-        if len(hashed) < _WORTH_FILES and sum(stamp[0] for stamp, _ in hashed.values()) < _WORTH_BYTES:
-            return
-        newest = time.time_ns() - _RACY
-        fresh = {path: item for path, item in hashed.items() if max(item[0][1:3]) < newest}
-        if not fresh:
-            return
-        data = marshal.dumps({**known, **fresh})
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(self._path, _MAGIC + zlib.crc32(data).to_bytes(4, "little") + data, self._scratch)
+
+def _by_name(names: str, stamps: bytes, hashes: str) -> Mapping[str, tuple[Stamp, str]]:
+    every = (stamps[at : at + 32] for at in range(0, len(stamps), 32))
+    contents = (hashes[at : at + 64] for at in range(0, len(hashes), 64))
+    with many_values():
+        return dict(zip(names.split("\0"), zip(every, contents, strict=True), strict=True))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import BinaryIO
@@ -10,7 +11,13 @@ from typing import BinaryIO
 from wherry.errors import WherryError
 from wherry.layers.source import File, Read
 from wherry.layers.tree import Content, Node, Tree
-from wherry.sources.context import ContextFile, Memory, Stamp, content_hashes, many_values
+from wherry.sources.context import ContextFile, Memory, Stamp, hash_missing, many_values, stamp_of
+
+_FEW = 50
+_FEW_BYTES = 1 << 20  # as much as is hashed in a millisecond or so
+
+_SMALL = 1 << 18
+_OPEN = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 
 
 class ContextTree:
@@ -22,29 +29,37 @@ class ContextTree:
     def __init__(self, files: Sequence[ContextFile], memory: Memory | None = None) -> None:
         self._files = files
         self._memory = memory
-        self.tree = _tree(files)
+        self._recalled = memory is None
+        self._contents: list[Content] = []
+        self.tree = _tree(files, self._contents)
 
     def know(self, files: Sequence[File]) -> None:
         """Hash what was not hashed before, or has changed since."""
         unknown = [content for content, _ in files if not content.hash]
-        if unknown:
-            hashes = content_hashes([self._files[content.number] for content in unknown], self._memory)
-            for content, found in zip(unknown, hashes, strict=True):
-                content.hash = found
+        if not self._recalled and _worth_recalling(unknown):
+            self._recall()
+            unknown = [content for content in unknown if not content.hash]
+        if not unknown:
+            return
+        hashes = [""] * len(unknown)
+        worth = hash_missing([self._files[content.number] for content in unknown], hashes)
+        for content, found in zip(unknown, hashes, strict=True):
+            content.hash = found
+        if worth and self._memory:
+            every = [self._files[content.number] for content in self._contents]
+            self._memory.keep(every, [content.hash for content in self._contents], whole=True)
 
-    def check(self, files: Sequence[File]) -> None:
-        """Raise an error if a file was changed since it was found."""
-        for content, _ in files:
-            file = self._files[content.number]
-            if file.changed():
-                raise WherryError(
-                    f"{file.row[0]} was changed while it was being read", hint="Build again when it is at rest."
-                )
+    def _recall(self) -> None:
+        assert self._memory is not None
+        self._recalled = True
+        every = [self._files[content.number] for content in self._contents]
+        for content, found in zip(self._contents, self._memory.recall(every), strict=True):
+            content.hash = content.hash or found
 
     def read(self, files: Sequence[File]) -> Read:
-        """The data of ``files`` in the order of their paths."""
+        """The data of ``files`` in the order of their paths. One that was changed since it was found is an error."""
         for content in sorted((content for content, _ in files), key=_number):
-            yield content, self._files[content.number].read()
+            yield content, _read(self._files[content.number])
 
     def open(self, file: File) -> AbstractContextManager[BinaryIO]:
         """The file on the disk."""
@@ -55,7 +70,13 @@ class ContextTree:
             raise WherryError(f"cannot read {found.row[0]}: {error.strerror}") from error
 
 
-def _tree(files: Sequence[ContextFile]) -> Tree:
+def _worth_recalling(contents: Sequence[Content]) -> bool:
+    """Whether to read what is remembered costs less than to hash a few files."""
+    return len(contents) > _FEW or sum(content.entry.size for content in contents) > _FEW_BYTES
+
+
+def _tree(files: Sequence[ContextFile], contents: list[Content]) -> Tree:
+    """The names of ``files``; ``contents`` gets those of regular files, each once, in their order."""
     tree = Tree()
     folders: dict[str, Node] = {"": tree.root}
     names: dict[Stamp, Content] = {}
@@ -72,8 +93,34 @@ def _tree(files: Sequence[ContextFile]) -> Tree:
                 continue
             if file.linked:
                 content = names.setdefault(file.stamp, content)
+            if row[1] == "file" and content.number == number:
+                contents.append(content)
             children[name] = Node(content, 0)
     return tree
+
+
+def _read(file: ContextFile) -> Iterable[bytes]:
+    """A file's data; a small one's with few calls, as there may be many of them."""
+    size = file.row[3]
+    if size < _SMALL:
+        try:
+            handle = os.open(file.path, _OPEN)
+            try:
+                data = os.read(handle, size + 1)
+                status = os.fstat(handle)
+            finally:
+                os.close(handle)
+        except OSError:
+            return _checked(file)  # says what is wrong
+        if len(data) == size and stamp_of(status) == file.stamp:
+            return (data,)
+    return _checked(file)
+
+
+def _checked(file: ContextFile) -> Iterator[bytes]:
+    yield from file.read()
+    if file.changed():
+        raise WherryError(f"{file.row[0]} was changed while it was being read", hint="Build again when it is at rest.")
 
 
 def _number(content: Content) -> int:

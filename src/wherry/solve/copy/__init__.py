@@ -1,7 +1,8 @@
 """COPY and ADD, as BuildKit carries them out, but straight into a layer: no file system is written to.
 
 ``selection`` says which files of an origin are meant, ``target`` where in the stage they go and what becomes of what is
-there, ``pack`` writes the layer; ``mounts`` shows files to RUN. Project builds have a way of their own (``project``): the same layer everywhere.
+there, ``pack`` writes the layer; ``mounts`` shows files to RUN. Project builds have a way of their own (``project``):
+the same layer everywhere.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from pathlib import Path
 from wherry.errors import WherryError
 from wherry.events import Task
 from wherry.layers import tar
-from wherry.layers.entry import Entry
+from wherry.layers.records import Row, entry_of
 from wherry.layers.source import MemoryTree
 from wherry.plan import BuildContext, Origin
 from wherry.solve.copy.selection import Chosen, choose
@@ -93,26 +93,27 @@ def _write(chosen: Chosen, folder: Path, destination: str, work: Work) -> None:
 
 
 def _archive(outputs: Iterator[Output], path: Path) -> None:
-    later: list[Entry] = []
-    files: list[tuple[Entry, Made]] = []
+    later: list[Row] = []
+    files: list[tuple[Row, Made]] = []
     with path.open("xb") as file:
         for output in outputs:
-            if output.entry.kind == "hardlink":
-                later.append(output.entry)
-            elif output.made is not None and output.made.source is not None:
-                files.append((output.entry, output.made))
+            row, made = output
+            if row[1] == "hardlink":
+                later.append(row)
+            elif made is not None and made.source is not None:
+                files.append((row, made))
             else:
-                file.write(tar.header(output.entry))
+                file.write(tar.header(entry_of(row)))
         if files:
             source = files[0][1].source
             assert source is not None
-            entries = {id(made.origin): entry for entry, made in files}
+            rows = {id(made.origin): row for row, made in files}
             wanted = [(made.origin, made.path) for _, made in files if made.origin is not None]
             for content, pieces in source.read(wanted):
-                file.write(tar.header(entries[id(content)]))
+                file.write(tar.header(entry_of(rows[id(content)])))
                 for piece in pieces:
                     file.write(piece)
-                file.write(tar.padding(content.entry.size))
-        for entry in later:
-            file.write(tar.header(entry))
+                file.write(tar.padding(content.row[3]))
+        for row in later:
+            file.write(tar.header(entry_of(row)))
         file.write(tar.END)

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from typing import NamedTuple
 
 from wherry.errors import UsageError, nearest
 from wherry.layers.source import File, SourceTree
@@ -37,8 +38,7 @@ class Chosen:
     unpack: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(NamedTuple):
     """Something below a chosen directory: ``path`` is relative to it, ``depth`` counts from 1.
 
     A directory that is not ``included`` is only there for what may be in it.
@@ -168,20 +168,21 @@ def content_digest(chosen: Sequence[Chosen]) -> str:
 
 
 def _files(nodes: Sequence[tuple[Node, str]]) -> list[File]:
-    return [(node.content, path) for node, path in nodes if node.content.kind == "file"]
+    return [(node.content, path) for node, path in nodes if node.content.row[1] == "file"]
 
 
 def _line(path: str, node: Node, links: dict[int, str]) -> bytes:
     content = node.content
-    entry = content.entry
-    data = content.hash if entry.kind == "file" else entry.link
-    if entry.kind in {"char", "block"}:
-        data = f"{entry.major}:{entry.minor}"
+    _, kind, mode, _, uid, gid, _, data, major, minor, xattrs, _ = content.row
+    if kind == "file":
+        data = content.hash
+    elif kind in {"char", "block"}:
+        data = f"{major}:{minor}"
     first = path if node.children is not None else links.setdefault(id(content), path)
     same = "" if first == path else first
-    line = f"{path}\0{entry.kind}\0{entry.mode:o}\0{entry.uid}\0{entry.gid}\0{data}\0{same}\0"
-    if entry.xattrs:
-        line += repr(sorted(entry.xattrs.items()))
+    line = f"{path}\0{kind}\0{mode}\0{uid}\0{gid}\0{data}\0{same}\0"
+    if xattrs:
+        line += repr(xattrs)
     return line.encode("utf-8", "surrogateescape")
 
 

@@ -19,7 +19,7 @@ from wherry.solve.keys import cache_key
 from wherry.solve.origins import git_tree, origin_state, origin_tree, remote_tree
 from wherry.solve.results import layer_once, now, result_once
 from wherry.solve.snapshot import Result, Snapshot
-from wherry.solve.stage import instruction_of, look_of, placed, stage_tree, state_of, times_key
+from wherry.solve.stage import instruction_of, look_of, placed, stage_tree, state_of, times_key, uncollected
 from wherry.solve.work import Work
 
 Stages = Mapping[str, Snapshot]
@@ -27,7 +27,7 @@ Stages = Mapping[str, Snapshot]
 
 def copy_files(step: Copy, snapshot: Snapshot, work: Work, task: Task, stages: Stages) -> Snapshot:
     """Carry out ``step``: a layer of the files that it names, an empty one if it changes nothing, as with Docker."""
-    with placed(step), ExitStack() as held:
+    with placed(step), uncollected(), ExitStack() as held:
         parent = state_of(snapshot)
         parts = _Sources(step, work, task, stages, held).parts()
         key = cache_key(

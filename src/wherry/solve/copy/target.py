@@ -6,11 +6,14 @@ Nothing here touches a file system. Links are followed inside the root only, as 
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from hashlib import sha256
+from typing import NamedTuple
 
 from wherry.errors import WherryError
 from wherry.layers.entry import Entry
+from wherry.layers.records import Row, entry_of, row_of
 from wherry.layers.source import SourceTree
 from wherry.layers.tree import OPAQUE, Content, Node, Place
 from wherry.solve.copy.modes import Change
@@ -47,8 +50,8 @@ class Made(Content):
 
     __slots__ = ("look", "origin", "path", "source")
 
-    def __init__(self, entry: Entry, look: Look, source: SourceTree | None = None, path: str = "") -> None:
-        super().__init__(entry, NEW, -1)
+    def __init__(self, source_entry: Entry | Row, look: Look, source: SourceTree | None = None, path: str = "") -> None:
+        super().__init__(source_entry, NEW, -1)
         self.look = look
         self.source = source
         self.origin: Content | None = None
@@ -56,37 +59,29 @@ class Made(Content):
 
     def dress(self, like: Entry) -> None:
         """Give this the owner, mode and time of another entry."""
-        if self.entry.kind != "symlink":
-            self._entry = replace(self.entry, mode=like.mode, uid=like.uid, gid=like.gid, mtime=like.mtime)
+        if self.kind != "symlink":
+            self.row = row_of(replace(self.entry, mode=like.mode, uid=like.uid, gid=like.gid, mtime=like.mtime))
 
-    def at(self, path: str) -> Entry:
+    def at(self, path: str) -> Row:
         """The entry that a layer has for this at ``path``."""
-        entry, look = self.entry, self.look
-        uid, gid = look.owner or (entry.uid, entry.gid)
-        mode = entry.mode
-        if look.mode is not None and entry.kind != "symlink":
-            mode = look.mode(mode, entry.kind == "dir")
-        mtime = look.mtime(entry.mtime)
-        return Entry(
-            path,
-            entry.kind,
-            mode,
-            entry.size,
-            uid,
-            gid,
-            mtime,
-            entry.link,
-            entry.major,
-            entry.minor,
-            _kept(entry.xattrs) if entry.xattrs else entry.xattrs,
-        )
+        look = self.look
+        _, kind, mode, size, uid, gid, mtime, link, major, minor, xattrs, _ = self.row
+        if look.owner is not None:
+            uid, gid = look.owner
+        if look.mode is not None and kind != "symlink":
+            mode = look.mode(mode, kind == "dir")
+        if look.fixed or look.latest is not None:
+            mtime = look.mtime(mtime)
+        if xattrs:  # the one that counts in an image (as in Docker): the others are a host's own affair
+            xattrs = tuple(item for item in xattrs if item[0] == _CAPABILITY)
+        content = self.origin.hash if self.origin is not None else ""
+        return path, kind, mode, size, uid, gid, mtime, link, major, minor, xattrs, content
 
 
-@dataclass(frozen=True, slots=True)
-class Output:
+class Output(NamedTuple):
     """What a layer gets: an entry, and for a regular file where its data is."""
 
-    entry: Entry
+    row: Row
     made: Made | None = None
 
 
@@ -147,7 +142,8 @@ class Target:
     def _locate(self, path: str, top: Place | None = None, *, follow: bool = True) -> Place:
         if top is None:
             return self._tree.locate(path, follow=follow)
-        found = self._tree.locate(path, follow=follow, top=top.nodes[-1])
+        # In a directory that is a root of its own a link that climbs out of it is refused, as by Docker.
+        found = self._tree.locate(path, follow=follow, top=top.nodes[-1], strict=bool(top.names))
         return Place([*top.names, *found.names], [*top.nodes, *found.nodes[1:]], found.missing)
 
     # -- copying ---------------------------------------------------------------------------------
@@ -243,7 +239,7 @@ class Target:
             raise WherryError(f"cannot replace to directory /{'/'.join((*above.names, name))} with file")
         made = links.get(id(node.content))
         if made is None:
-            made = links[id(node.content)] = Made(node.content.entry, look, chosen.source, path)
+            made = links[id(node.content)] = Made(node.content.row, look, chosen.source, path)
             made.origin = node.content
         self.put(above, name, Node(made, NEW))
 
@@ -258,7 +254,10 @@ class Target:
             if not entry.path:
                 continue
             above_path, _, name = entry.path.rpartition("/")
-            above = self.make_directories(above_path, implied, top)
+            try:
+                above = self.make_directories(above_path, implied, top)
+            except WherryError as error:
+                raise WherryError(f"/{top.path}: archive entry {entry.path!r}: {error.message}") from None
             children = above.nodes[-1].children
             assert children is not None
             there = children.get(name)
@@ -304,44 +303,33 @@ class Target:
         files: list[Output] = []
         links: list[Output] = []
         names: dict[int, str] = {}
-        root = self._tree.root
-        if isinstance(root.content, Made):
-            yield Output(root.content.at(""))
-        stack = [("", root)] if self._holds_new(root) else []
+        stack = [("", self._tree.root)]
         while stack:
             path, node = stack.pop()
             content = node.content
             if node.children is None:
                 first = names.setdefault(id(content), path)
                 if first != path:
-                    links.append(Output(Entry(path, "hardlink", mtime=_mtime(content, path), link=first)))
+                    links.append(Output(row_of(Entry(path, "hardlink", mtime=_row(content, path)[6], link=first))))
                     continue
                 assert isinstance(content, Made)
-                if content.kind == "file":
+                if content.row[1] == "file":
                     files.append(Output(content.at(path), content))
                 else:
                     yield Output(content.at(path))
                 continue
             if path:
-                yield Output(content.at(path) if isinstance(content, Made) else replace(content.entry, path=path))
+                yield Output(_row(content, path))
             _, changed = self._changed.get(id(node), (node, {}))
             inner = [
                 (f"{path}/{name}" if path else name, child)
                 for name, child in sorted(changed.items(), reverse=True, key=_first)
-                if child.children is None or self._holds_new(child)
             ]
             if path and self._is_opaque(path, node):
-                yield Output(Entry(f"{path}/{OPAQUE}", "file", mtime=_mtime(content, path)), Made(_EMPTY, Look()))
+                yield Output(row_of(Entry(f"{path}/{OPAQUE}", "file", mtime=_row(content, path)[6]), _NO_DATA))
             stack += inner
         yield from files
         yield from links
-
-    def _holds_new(self, node: Node) -> bool:
-        """Whether a directory is new or changed, or something in it is."""
-        if isinstance(node.content, Made):
-            return True
-        _, changed = self._changed.get(id(node), (node, {}))
-        return any(child.children is None or self._holds_new(child) for child in changed.values())
 
     def _is_opaque(self, path: str, node: Node) -> bool:
         if not self._gone or node.layer != NEW:
@@ -350,22 +338,16 @@ class Target:
         return (id(self._tree.locate(above, follow=False).nodes[-1]), name) in self._gone
 
 
-_EMPTY = Entry("", "file")
 _CAPABILITY = "security.capability"
-
-
-def _kept(xattrs: Mapping[str, bytes]) -> Mapping[str, bytes]:
-    """The one extended attribute that counts in an image (as in Docker): the others are a host's own affair."""
-    return {_CAPABILITY: xattrs[_CAPABILITY]} if _CAPABILITY in xattrs else {}
+_NO_DATA = sha256(b"").hexdigest()
 
 
 def _entry(node: Node) -> Entry:
-    content = node.content
-    return content.at("") if isinstance(content, Made) else content.entry
+    return entry_of(_row(node.content, ""))
 
 
-def _mtime(content: Content, path: str) -> int:
-    return content.at(path).mtime if isinstance(content, Made) else content.entry.mtime
+def _row(content: Content, path: str) -> Row:
+    return content.at(path) if isinstance(content, Made) else (path, *content.row[1:])
 
 
 def _first(item: tuple[str, Node]) -> str:
