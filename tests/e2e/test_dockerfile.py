@@ -392,3 +392,74 @@ def test_an_ordinary_users_images_are_roots(ordinary: Wherry, user: User, shell:
         dated.ok("build", "-t", "as-root", folder, cwd=user.home)
         diff_ids.add(layers_of(wherry, "as-root")[-1])
     assert len(diff_ids) == 1
+
+
+# -- root without privileges ---------------------------------------------------------------------------
+
+# What Docker's default capabilities and its seccomp filter leave of root: no mounts, no namespaces.
+UNPRIVILEGED = (
+    *("setpriv", "--bounding-set", "-sys_admin,-sys_ptrace,-sys_resource", "--inh-caps", "-sys_admin,-sys_ptrace"),
+)
+
+
+@pytest.fixture(scope="module")
+def unprivileged(shell: Wherry) -> Wherry:
+    """The command as root in somebody else's container."""
+    return type(shell)(shell.store, UNPRIVILEGED, shell.env, shell.python)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be root without privileges")
+def test_root_without_privileges_runs_commands_in_a_plain_chroot(
+    unprivileged: Wherry, shell: Wherry, project: MakeProject
+) -> None:
+    text = f"""
+FROM {BASE} AS one
+RUN echo new > /new && rm /etc/debian_version && chown 33 /usr/bin/env # plain
+COPY data /data
+RUN --mount=type=secret,id=word --mount=type=cache,id=plain,target=/cache \
+    cp /data /copied && wc -c < /run/secrets/word > /length && touch /cache/x
+FROM one
+RUN test ! -e /run/secrets && test ! -e /cache && test ! -e /etc/debian_version
+COPY --from=one /copied /again
+"""
+    folder = project({"Dockerfile": text, "data": "data", "word": "secret"})
+    secret = ("--secret", f"id=word,src={folder / 'word'}")
+    unprivileged.ok("build", "-t", "plain", *secret, folder)
+    found = files(unprivileged, "plain")
+    assert {
+        "new": b"new\n",
+        "data": b"data",
+        "copied": b"data",
+        "again": b"data",
+        "length": b"6\n",
+    }.items() <= found.items()
+    assert set(found) == {"new", "data", "copied", "again", "length", "usr/bin/env"}
+    assert layers_of(unprivileged, "plain")
+    shell.ok("build", "-t", "with-mounts", "--no-cache", *secret, folder)
+    assert files(shell, "with-mounts") == found
+
+
+# -- an ordinary user without subordinate IDs ----------------------------------------------------------
+
+
+def test_a_user_without_subordinate_ids_builds_with_one_id(user: User, project: MakeProject) -> None:
+    if not user.prefix:
+        pytest.skip("who runs the tests is the user that has subordinate IDs")
+    anonymous = tuple(word.replace(f"--reuid={user_id(user)}", "--reuid=54321") for word in user.prefix)
+    user.home.chmod(0o755)
+    home = user.home / "anonymous"
+    home.mkdir()
+    (home / "base").mkdir()
+    (home / "base" / "Dockerfile").write_text("FROM debian\nRUN id -u > /id && mkdir /made\n")
+    os.chown(home, 54321, -1)
+    env = {**user.env, "HOME": str(home), "TMPDIR": str(home)}
+    wherry = type(user.wherry())(home / "store", anonymous, env, user.python)
+    result = wherry.ok("build", "-t", "one-id", "--build-context", SOURCE, home / "base", cwd=home)
+    assert "subordinate" in result.stderr
+    with Store(wherry.store) as store:
+        blob = store.blobs.path(_image("one-id", store).layers[-1].descriptor.digest)
+        assert {entry.path: entry.uid for entry, _ in merged([blob])} == {"id": 0, "made": 0}
+
+
+def user_id(user: User) -> str:
+    return next(word.partition("=")[2] for word in user.prefix if word.startswith("--reuid="))

@@ -13,7 +13,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -88,8 +88,11 @@ def seen(folder: str) -> dict[str, Seen]:
     return {path: _seen(status) for path, _, status in _walk(folder)}
 
 
-def differences(folder: str, before: Mapping[str, Seen]) -> Iterator[Change]:
-    """What has changed in a directory since it was :func:`seen`, sorted, parents first."""
+def differences(folder: str, before: Mapping[str, Seen], lent: Collection[str] = ()) -> Iterator[Change]:
+    """What has changed in a directory since it was :func:`seen`, sorted, parents first.
+
+    ``lent`` are paths where the command was shown something else for a while: there a moved file is no change.
+    """
     links: dict[int, str] = {}
     changed: dict[str, Change] = {}
     there: set[str] = set()
@@ -97,7 +100,8 @@ def differences(folder: str, before: Mapping[str, Seen]) -> Iterator[Change]:
         there.add(path)
         was = before.get(path)
         # Names of one file go together: a new link to an old file changes that file's time, and so all of them.
-        if was == _seen(status):
+        now = _seen(status)
+        if was == now or (path in lent and was is not None and was[:-1] == now[:-1]):
             continue
         change = _change(path, item, status, _attributes(item), links)
         if change is not None:

@@ -158,7 +158,8 @@ class _Execution:
         discard = held.enter_context(_discarded(folder.path.parent))
         before = seen(os.fspath(folder.path))
         self._run(sandbox, folder.path, (folder.path,), mounts, held)
-        layer = self._pack(differences(os.fspath(folder.path), before))
+        lent = {path.strip("/") for path in (*self._files(mounts), *(mount.target for mount in mounts.mounts))}
+        layer = self._pack(differences(os.fspath(folder.path), before, lent))
         if layer is not None:
             discard.pop_all()
             trim(self._work.store, name)
@@ -213,7 +214,7 @@ class _Execution:
             gid=user.gid,
             groups=user.groups,
             mounts=mounts.mounts,
-            files={**mounts.files, **_network_files(self._step.network, options.hosts)},
+            files=self._files(mounts),
             network="none" if self._step.network == "none" else "host",
             hostname=HOSTNAME,
             no_new_privileges=False,
@@ -222,6 +223,10 @@ class _Execution:
             cgroup_parent=options.cgroup_parent,
             security=self._step.security,
         )
+
+    def _files(self, mounts: Shown) -> Mapping[str, File]:
+        """The small files that the command is shown."""
+        return {**mounts.files, **_network_files(self._step.network, self._work.options.run.hosts)}
 
     def _pack(self, changes: Iterable[Change]) -> Layer | None:
         """A layer of ``changes``, or None where there are none."""
