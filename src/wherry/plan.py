@@ -273,7 +273,7 @@ class Configure:
     """Set fields of the runtime config. ``None`` leaves a field as the base has it; an empty CMD or ENTRYPOINT is one.
 
     ``onbuild`` are triggers to add; ``onbuild_done`` drops those of the base, which have been carried out.
-    ``author`` is MAINTAINER's.
+    ``author`` is MAINTAINER's. ``args_escaped`` is a mark that Docker's builder leaves beside a CMD.
     """
 
     env: tuple[tuple[str, str], ...] = ()
@@ -290,6 +290,7 @@ class Configure:
     onbuild: tuple[str, ...] = ()
     onbuild_done: bool = False
     author: str | None = None
+    args_escaped: bool = False
     instruction: Instruction | None = field(default=None, compare=False)
 
 

@@ -47,6 +47,8 @@ def _configured(step: Configure, runtime: RuntimeConfig) -> RuntimeConfig:
 
 def _others(step: Configure, other: dict[str, Json]) -> dict[str, Json]:
     """The fields of Docker's config that OCI's does not have."""
+    if step.args_escaped:
+        other["ArgsEscaped"] = True
     if step.shell is not None:
         other["Shell"] = list(step.shell)
     if step.healthcheck is not None:

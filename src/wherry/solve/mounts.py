@@ -6,17 +6,16 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
-from hashlib import sha256
 from pathlib import Path
 
-from wherry.errors import UsageError, WherryError, did_you_mean
+from wherry.errors import UsageError, did_you_mean
 from wherry.events import Task
 from wherry.image.json import Json
-from wherry.plan import Run, RunMount, StageRef, to_json
+from wherry.plan import Run, RunMount, to_json
 from wherry.sandbox import File, Mount
+from wherry.solve.caches import cache_mount, use_caches
 from wherry.solve.snapshot import Snapshot
 from wherry.solve.work import Work
-from wherry.store.files import storing
 
 CERTIFICATES = (
     "SSL_CERT_FILE",
@@ -54,8 +53,6 @@ def mounts_key(step: Run, work: Work, task: Task, stages: Mapping[str, Snapshot]
 def _origin_key(mount: RunMount, work: Work, task: Task, stages: Mapping[str, Snapshot]) -> Json:
     if mount.origin is None:
         return None
-    if isinstance(mount.origin, StageRef):
-        return stages[mount.origin.stage].state
     from wherry.solve.copy.mounts import content_key
 
     return content_key(mount.origin, mount.source, work, task, stages)
@@ -71,6 +68,7 @@ def shown(step: Run, work: Work, task: Task, stages: Mapping[str, Snapshot]) -> 
         if work.options.run.host_certs:
             _show_certificates(files, env)
         agents = 0
+        caches = use_caches(step, work, held)
         for path, content in step.files:
             files[path] = File(content.encode("utf-8", "surrogateescape"), 0o555)
         for mount in step.mounts:
@@ -81,15 +79,15 @@ def shown(step: Run, work: Work, task: Task, stages: Mapping[str, Snapshot]) -> 
                     _show_secret(mount, step, work, files, env)
                 case "ssh":
                     socket = work.options.run.ssh.get(mount.id)
+                    target = mount.target or f"/run/buildkit/ssh_agent.{agents}"
+                    agents += 1
+                    env.setdefault("SSH_AUTH_SOCK", target)  # in any case, as BuildKit does
                     if socket is not None:
-                        target = mount.target or f"/run/buildkit/ssh_agent.{agents}"
-                        agents += 1
                         mounts.append(Mount(socket, target))
-                        env.setdefault("SSH_AUTH_SOCK", target)
                     elif mount.required:
                         raise _missing("ssh socket", mount.id, "--ssh", work.options.run.ssh, step)
                 case "cache":
-                    mounts.append(_cache(mount, work, task, stages, held))
+                    mounts.append(cache_mount(mount, caches, work, task, stages))
                 case "bind":
                     mounts.append(_bind(mount, work, task, stages, held))
         yield Shown(tuple(mounts), files, env)
@@ -125,49 +123,6 @@ def _show_certificates(files: dict[str, File], env: dict[str, str]) -> None:
     files[_HOST_CERTS] = File(Path(bundle).read_bytes(), 0o444)
     files[_APT] = File(f'Acquire::https::CaInfo "{_HOST_CERTS}";\n'.encode(), 0o444)
     env.update(dict.fromkeys(CERTIFICATES, _HOST_CERTS), APT_CONFIG=_APT)
-
-
-def _cache(mount: RunMount, work: Work, task: Task, stages: Mapping[str, Snapshot], held: ExitStack) -> Mount:
-    """A directory that builds share, kept in the store under the mount's id."""
-    from wherry.store.lock import locked, try_lock
-
-    name = sha256((mount.id or mount.target).encode("utf-8", "surrogateescape")).hexdigest()[:32]
-    caches = work.store.path / "mounts"
-    with storing(caches):
-        caches.mkdir(parents=True, exist_ok=True)
-        if mount.sharing == "locked":
-            held.enter_context(locked(caches / f"{name}.lock"))
-        elif mount.sharing == "private":
-            first, number = name, 0
-            while (handle := try_lock(caches / f"{name}.lock")) is None:
-                number += 1
-                name = f"{first}-{number}"
-            held.callback(os.close, handle)
-        folder = caches / name
-        with work.store.once(f"cache mount {name}"):
-            if not folder.is_dir():
-                _begin_cache(mount, folder, work, task, stages)
-    return Mount(folder, mount.target, read_only=mount.read_only)
-
-
-def _begin_cache(mount: RunMount, folder: Path, work: Work, task: Task, stages: Mapping[str, Snapshot]) -> None:
-    new = work.store.path / "mounts" / f"{folder.name}.new"
-    if new.exists():
-        from wherry.store.files import remove_tree
-
-        remove_tree(new)
-    new.mkdir()
-    if mount.origin is not None:
-        from wherry.solve.copy.mounts import materialise
-
-        materialise(mount.origin, mount.source, new, work, task, stages)
-    if mount.origin is None or mount.uid or mount.gid:
-        try:
-            os.chown(new, mount.uid, mount.gid)
-        except OSError as error:
-            raise WherryError(f"a cache cannot belong to {mount.uid}:{mount.gid} here: {error.strerror}") from error
-    new.chmod(mount.mode)
-    new.replace(folder)
 
 
 def _bind(mount: RunMount, work: Work, task: Task, stages: Mapping[str, Snapshot], held: ExitStack) -> Mount:

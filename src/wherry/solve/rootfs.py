@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,7 +36,6 @@ _ONE_USER = (
     "this user has no subordinate IDs (Debian's package uidmap, a line in /etc/subuid and in /etc/subgid): "
     "all files of the image belong to one user in the container"
 )
-_MOUNT_POINTS = ("proc", "sys", "dev")
 
 
 def open_rootfs(image: Image, store: Store, note: Note | None = None) -> Rootfs:
@@ -67,9 +65,6 @@ def unpack_into(image: Image, store: Store, root: Path, note: Note) -> None:
         note(_ONE_USER)
     if unpacked.skipped:
         note(f"device nodes of the image cannot be made here and are left out: {', '.join(unpacked.skipped[:5])}")
-    for name in _MOUNT_POINTS:
-        with suppress(FileExistsError):
-            (root / name).mkdir(0o755)
 
 
 def interpreter_launcher(image: Image, interpreter: Interpreter, store: Store) -> tuple[Launch | None, str]:

@@ -32,7 +32,7 @@ from wherry.solve.keys import cache_key
 from wherry.solve.mounts import Shown, mounts_key, shown
 from wherry.solve.results import now, result_once
 from wherry.solve.snapshot import Result, Snapshot
-from wherry.solve.stage import instruction_of, state_of, times_key
+from wherry.solve.stage import instruction_of, placed, state_of, times_key
 from wherry.solve.states import full_folder, open_stack, state_folder, take_full
 from wherry.solve.work import Work
 from wherry.store.files import remove_tree
@@ -77,6 +77,8 @@ class Scene:
 def run(step: Run, snapshot: Snapshot, work: Work, task: Task, stages: Mapping[str, Snapshot]) -> Snapshot:
     """Carry out ``step``. Raises :class:`RunFailed` if its command fails."""
     instruction = instruction_of(step)
+    with placed(step):
+        mounts = mounts_key(step, work, task, stages)
     key = cache_key(
         "run",
         state=state_of(snapshot),
@@ -85,7 +87,7 @@ def run(step: Run, snapshot: Snapshot, work: Work, task: Task, stages: Mapping[s
         env=list(snapshot.runtime.env),
         user=snapshot.runtime.user,
         workdir=snapshot.runtime.working_dir,
-        mounts=mounts_key(step, work, task, stages),
+        mounts=mounts,
         network=step.network,
         security=step.security,
         files=[list(pair) for pair in step.files],
@@ -94,7 +96,8 @@ def run(step: Run, snapshot: Snapshot, work: Work, task: Task, stages: Mapping[s
         compression=str(work.options.compression),
     )
     made = _Execution(step, instruction, snapshot, work, task, stages)
-    result, was_cached = result_once(work, key, made.result)
+    with placed(step):
+        result, was_cached = result_once(work, key, made.result)
     if was_cached:
         task.cached()
     return snapshot.after(result, instruction)
@@ -127,13 +130,15 @@ class _Execution:
             memory = self._work.store.path / "sandbox"
             sandbox = find_sandbox(self._work.options.run.isolation, note=self._task.note, memory=memory)
             try:
-                layer = self._over_lowers(sandbox, shown_mounts, held)
+                layer, changed = self._over_lowers(sandbox, shown_mounts, held)
             except OverlayError:
-                layer = self._in_copy(sandbox, shown_mounts, held)
-        # Every execution is a state of its own: what a command does may differ from one time to the next.
-        return Result(layer, self._state if layer else state_of(self._snapshot), now(self._work))
+                layer, changed = self._in_copy(sandbox, shown_mounts, held)
+        # Every execution is a state of its own: what a command does may differ from one time to the next. Where it
+        # did nothing there is an empty layer, as with Docker, on files that are known.
+        state = self._state if changed else cache_key("same files", of=state_of(self._snapshot))
+        return Result(layer, state, now(self._work))
 
-    def _over_lowers(self, sandbox: Sandbox, mounts: Shown, held: ExitStack) -> Layer | None:
+    def _over_lowers(self, sandbox: Sandbox, mounts: Shown, held: ExitStack) -> tuple[Layer, bool]:
         """Run it in an overlay, whose upper directory becomes that of the layer."""
         store = self._work.store
         name = state_folder(self._state)
@@ -143,15 +148,15 @@ class _Execution:
         discard = held.enter_context(_discarded(here))
         overlay = Overlay(lowers, here / "new").prepare()
         self._run(sandbox, overlay, lowers, mounts, held)
-        layer = self._pack(upper(os.fspath(overlay.upper)))
-        if layer is not None:
+        layer, changed = self._pack(upper(os.fspath(overlay.upper)))
+        if changed:
             overlay.upper.replace(folder.path)
             remove_tree(here / "new")
             discard.pop_all()
             trim(store, name)
-        return layer
+        return layer, changed
 
-    def _in_copy(self, sandbox: Sandbox, mounts: Shown, held: ExitStack) -> Layer | None:
+    def _in_copy(self, sandbox: Sandbox, mounts: Shown, held: ExitStack) -> tuple[Layer, bool]:
         """Run it in a directory that holds everything, and find out what it changed."""
         name = full_folder(self._state)
         folder = held.enter_context(take_full(self._snapshot, self._work, self._state, self._task.note))
@@ -159,11 +164,11 @@ class _Execution:
         before = seen(os.fspath(folder.path))
         self._run(sandbox, folder.path, (folder.path,), mounts, held)
         lent = {path.strip("/") for path in (*self._files(mounts), *(mount.target for mount in mounts.mounts))}
-        layer = self._pack(differences(os.fspath(folder.path), before, lent))
-        if layer is not None:
+        layer, changed = self._pack(differences(os.fspath(folder.path), before, lent))
+        if changed:
             discard.pop_all()
             trim(self._work.store, name)
-        return layer
+        return layer, changed
 
     def _run(self, sandbox: Sandbox, root: Root, lowers: tuple[Path, ...], mounts: Shown, held: ExitStack) -> None:
         import subprocess
@@ -201,8 +206,8 @@ class _Execution:
             "PATH": DEFAULT_PATH,
             "HOME": user.home,
             **dict(step.proxies),
-            **dict(step.args),
             **runtime.environment(),
+            **dict(step.args),
         }
         if self._work.plan.times == "clamped":
             env.setdefault("SOURCE_DATE_EPOCH", str(self._work.plan.epoch))
@@ -228,8 +233,8 @@ class _Execution:
         """The small files that the command is shown."""
         return {**mounts.files, **_network_files(self._step.network, self._work.options.run.hosts)}
 
-    def _pack(self, changes: Iterable[Change]) -> Layer | None:
-        """A layer of ``changes``, or None where there are none."""
+    def _pack(self, changes: Iterable[Change]) -> tuple[Layer, bool]:
+        """A layer of ``changes``, and whether there are any."""
         from wherry.layers.records import keep_records
         from wherry.layers.writer import LayerWriter
 
@@ -242,11 +247,9 @@ class _Execution:
                 if plan.times != "real" and entry.mtime > plan.epoch:
                     entry = replace(entry, mtime=plan.epoch)
                 writer.add(entry, change.read() if entry.kind == "file" and change.path else b"")
-            if not some:
-                return None
             layer = writer.finish()
         keep_records(store, layer.descriptor.digest, writer.rows or ())
-        return layer
+        return layer, some
 
 
 def _discarded(folder: Path) -> ExitStack:

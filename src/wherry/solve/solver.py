@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import assert_never
 
 from wherry.events import Task
-from wherry.image import Image
+from wherry.image import History, Image
 from wherry.image.config import timestamp
 from wherry.plan import (
     Base,
@@ -180,6 +180,13 @@ def apply(step: Step, snapshot: Snapshot, work: Work, task: Task, stages: Mappin
             assert_never(step)
 
 
+def base_history(base: Image) -> tuple[History, ...]:
+    """The history of ``base``, with a line for each layer that has none: readers count one for each."""
+    told = sum(not line.empty_layer for line in base.config.history)
+    missing = History("a layer of the base", base.config.created)
+    return (*base.config.history, *(missing for _ in base.layers[told:]))
+
+
 def _image(plan: Plan, snapshot: Snapshot) -> Image:
     base = snapshot.base
     created = snapshot.created if plan.times == "real" else timestamp(plan.epoch)
@@ -187,7 +194,7 @@ def _image(plan: Plan, snapshot: Snapshot) -> Image:
         base.config,
         platform=plan.platform if plan.times == "fixed" else base.config.platform,
         runtime=snapshot.runtime,
-        history=(*base.config.history, *snapshot.history),
+        history=(*base_history(base), *snapshot.history),
         created=created,
         author=snapshot.author,
     )

@@ -9,6 +9,7 @@ from wherry.layers.compression import Compression
 from wherry.sources.context import ContextFile, Memory, Stamp, digest, walk
 from wherry.sources.ignore import Patterns
 from wherry.sources.named import FolderContext, open_named
+from wherry.sources.scratch import BLANK
 from wherry.store import Store
 
 
@@ -38,7 +39,7 @@ class ContextSource:
                 else:
                     layer = self._pack(files, task)
                     self._store.cache.put(key, layer.to_json(), [layer.descriptor.digest])
-        return Image.of(ImageConfig(platform), (layer,), {})
+        return Image.of(ImageConfig(platform, BLANK), (layer,), {})
 
     def _pack(self, files: tuple[ContextFile, ...], task: Task) -> Layer:
         from dataclasses import replace

@@ -152,7 +152,7 @@ class Steps:
             case i.Cmd():
                 words = self._command(statement)
                 self.state.cmd = words
-                return Configure(cmd=words), history.cmd(words)
+                return Configure(cmd=words, args_escaped=True), history.cmd(words)
             case i.Entrypoint():
                 words = self._command(statement)
                 return Configure(entrypoint=words, cmd=self.state.cmd or ()), history.entrypoint(words)
