@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import re
+import shutil
 import subprocess
 import tarfile
 from collections.abc import Callable, Mapping
@@ -379,6 +380,48 @@ def test_an_ordinary_user_with_subordinate_ids_may_change_owners(
         found = {entry.path: (entry.uid, data.read() if data else b"") for entry, data in merged([blob])}
     assert found["mine"][0] == 33
     assert found["who"] == (0, b"33\n")
+
+
+@pytest.fixture(scope="module")
+def debian(ordinary: Wherry, user: User) -> str:
+    """A Debian with its package manager, as mmdebstrap makes it, in the ordinary user's store; its name."""
+    if shutil.which("mmdebstrap") is None:
+        pytest.skip("no mmdebstrap: run .ci/packages mmdebstrap")
+    words = ["apt-get", "indextargets", "--format", "$(REPO_URI) $(CODENAME)", "Created-By: Packages", "Label: Debian"]
+    mirrors = subprocess.run(words, capture_output=True, text=True, check=True, timeout=60).stdout.splitlines()
+    mirror, codename = mirrors[0].split()
+    folder = user.home / "debian"
+    folder.mkdir()
+    (folder / "Dockerfile").write_text("FROM scratch\nADD debian.tar /\n")
+    # Without root mmdebstrap needs what the test user need not have; whoever runs the tests may be root.
+    words = ["mmdebstrap", "--variant=apt", codename.partition("-")[0], str(folder / "debian.tar"), mirror]
+    subprocess.run(words, capture_output=True, check=True, timeout=300)
+    user.own(folder)
+    ordinary.ok("build", "-t", "debian", folder, cwd=user.home, timeout=300)
+    return "debian"
+
+
+@pytest.mark.parametrize("isolation", ["default", "chroot"])
+def test_packages_and_users_can_be_added_without_being_root(
+    ordinary: Wherry, debian: str, user: User, project: MakeProject, isolation: str
+) -> None:
+    text = f"""
+FROM {debian}
+RUN apt-get update && apt-get install -y --no-install-recommends hello # {isolation}
+RUN useradd --create-home sailor && su sailor -c 'hello > ~/greeting; id -un >> ~/greeting'
+RUN install -d -o sailor -g mail -m 2770 /srv/mail && su - sailor -c 'touch /srv/mail/x'
+"""
+    folder = project({"Dockerfile": text}, f"packages-{isolation}", user.home)
+    user.own(folder)
+    words = ("--host-certs", "--isolation", isolation)
+    ordinary.ok("build", "-t", "packages", *words, folder, cwd=user.home, timeout=300)
+    with Store(ordinary.store) as store:
+        image = _image("packages", store)
+        blobs = [store.blobs.path(layer.descriptor.digest) for layer in image.layers[-2:]]
+        found = {entry.path: (entry, data.read() if data else b"") for entry, data in merged(blobs)}
+    assert found["home/sailor/greeting"][1] == b"Hello, world!\nsailor\n"
+    sailor = found["home/sailor"][0].uid
+    assert [(found[path][0].uid, found[path][0].gid) for path in ("srv/mail", "srv/mail/x")] == [(sailor, 8)] * 2
 
 
 def test_an_ordinary_users_images_are_roots(ordinary: Wherry, user: User, shell: Wherry, project: MakeProject) -> None:
