@@ -82,7 +82,8 @@ def build_with_wherry(case: Case, wherry: Wherry, folder: Path, server: str) -> 
     prepare(case, folder, server)
     command = replace(wherry, env={**wherry.env, **case.env})
     archive = folder / "image.tar"
-    words = ["build", "--progress=plain", "-t", RESULT, "-o", f"type=docker,dest={archive}"]
+    # Files of another time are the same to the cache: what other cases have built must not come in.
+    words = ["build", "--progress=plain", "--no-cache", "-t", RESULT, "-o", f"type=docker,dest={archive}"]
     result = command(*words, *arguments(case, folder, server), timeout=60)
     said = result.stdout + result.stderr
     if result.returncode:
