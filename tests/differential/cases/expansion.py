@@ -25,6 +25,17 @@ CASES = (
     labels("longest-suffix", "${FILE%%.*}", "x${FILE%%/*}", "x${FILE%%*}"),
     labels("replace", "${FILE/r/R}", "${FILE//r/R}", "${FILE/ar*ve/X}", "${FILE//\\//-}", "${FILE/gz/}", "${FILE//a/}"),
     labels("replace-with-variable", "${FILE/archive/$SET}", "${FILE/${NONE:-usr}/x}", "${SET/%e/x}", "${SET/#v/x}"),
+    labels(
+        "replace-with-dollar",
+        *("${FILE//lib/\\$0x}", "${FILE//lib/<\\${0}>}", "${FILE//lib/\\$1}", "${FILE//lib/a\\$}", "${FILE/lib/\\$0}"),
+        *(
+            "${FILE//lib/\\$\\$0}",
+            "${FILE//lib/\\$-}",
+            "${FILE//lib/\\${x}}",
+            "${FILE//lib/\\$0_}",
+            "${FILE//lib/\\${0}",
+        ),
+    ),
     labels("pattern-escapes", "${STAR/\\*/-}", "${STAR#a\\*}", '"${WORDS// /_}"', '"${WORDS/a/b c}"'),
     labels("single-quotes", "'$SET'", "'${SET}'", "'a\\b'", "'a\"b'", "a'$SET'b"),
     labels("double-quotes", '"$SET"', '"a $SET b"', '"\\$SET"', '"a\\"b"', '"a\\\\b"', '"it\'s"', '"a\\nb"'),

@@ -5,6 +5,7 @@ Regular expressions would do it in fewer lines, and in exponential time for some
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 
 _ANY = "?"
@@ -53,18 +54,32 @@ def without_suffix(value: str, pattern: str, *, longest: bool) -> str:
 
 
 def replaced(value: str, pattern: str, replacement: str, *, everywhere: bool) -> str:
-    """``value`` with the leftmost longest match of ``pattern``, or all of them, replaced."""
+    """``value`` with the leftmost longest match of ``pattern``, or all of them, replaced.
+
+    Where all are, ``$0`` in the replacement is the match and other groups are empty, as in Go's regexp.
+    """
     wanted = tokens(pattern)
-    if wanted and not any(wild for _, wild in wanted):
+    template = everywhere and "$" in replacement
+    if wanted and not any(wild for _, wild in wanted) and not template:
         return value.replace("".join(char for char, _ in wanted), replacement, -1 if everywhere else 1)
     parts: list[str] = []
     done = 0
     for start, end in _matches(value, wanted):
-        parts += (value[done:start], replacement)
+        parts += (value[done:start], _filled(replacement, value[start:end]) if template else replacement)
         done = end
         if not everywhere:
             break
     return "".join((*parts, value[done:]))
+
+
+def _filled(template: str, match: str) -> str:
+    """``template`` as Go's ``Regexp.Expand`` fills it in for an expression without groups."""
+
+    def group(found: re.Match[str]) -> str:
+        name = found[1] or found[2]
+        return "$" if name is None else match if name == "0" else ""
+
+    return re.sub(r"\$(?:\$|(\w+)|\{(\w+)\})", group, template)
 
 
 def _matches(value: str, wanted: Sequence[Token]) -> Iterator[tuple[int, int]]:
