@@ -62,6 +62,10 @@ def arguments(case: Case, folder: Path, server: str, seen: Rename = str) -> list
     return [*words, seen(context)]
 
 
+class EngineEnded(Exception):
+    """The engine has crashed on a case; there are some that old ones do not survive."""
+
+
 def build_with_docker(case: Case, engine: Engine, folder: Path, server: str) -> Outcome:
     """What Docker makes of the case."""
     prepare(case, folder, server)
@@ -69,7 +73,7 @@ def build_with_docker(case: Case, engine: Engine, folder: Path, server: str) -> 
     options = ("--progress=plain", "--network=host", "--no-cache", "-t", RESULT)
     result = engine("build", *options, *words, env=dict(case.env))
     if b"cannot connect to the docker daemon" in result.stderr.lower():
-        raise RuntimeError("the Docker Engine has ended")
+        raise EngineEnded
     if result.returncode:
         return recording.refusal(result.stderr.decode(errors="replace"), case, server)
     archive = engine.ok("save", RESULT)

@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from tests.differential import bases, recording
-from tests.differential.building import build_with_docker, build_with_wherry
+from tests.differential.building import EngineEnded, build_with_docker, build_with_wherry
 from tests.differential.case import Case
 from tests.differential.cases import all_cases
 from tests.differential.differences import deliberate
@@ -41,20 +41,32 @@ def main() -> int:
         if not case.by_hand and any(part in f"{module}/{case.name}" for part in given.names or [""])
     ]
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the engine is stopped
-    wrong = 0
-    with docker_engine(given.root.absolute()) as engine, tempfile.TemporaryDirectory() as folder:
-        engine.load_bases()
-        version = engine.version()
-        with serving(Path(folder)) as server:
-            for module, case in chosen:
-                told = _one(module, case, engine, version, server, compare=given.compare)
-                wrong += bool(told)
-                if told:
-                    print(f"{module}/{case.name}", *(f"    {line}" for line in told), sep="\n", flush=True)
+    wrong, left = 0, list(chosen)
+    while left:
+        wrong += _some(left, given.root.absolute(), compare=given.compare)
     if not given.names and not given.compare:
         _remove_strays()
-    print(f"{len(chosen)} cases with Docker Engine {version}, {wrong} to look at")
+    print(f"{len(chosen)} cases, {wrong} to look at")
     return min(wrong, 1)
+
+
+def _some(left: list[tuple[str, Case]], root: Path, *, compare: bool) -> int:
+    """Build cases off ``left`` until none is left or the engine has ended; gives how many are to be looked at."""
+    wrong = 0
+    with docker_engine(root) as engine, tempfile.TemporaryDirectory() as folder, serving(Path(folder)) as server:
+        engine.load_bases()
+        version = engine.version()
+        while left:
+            module, case = left.pop(0)
+            try:
+                told = _one(module, case, engine, version, server, compare=compare)
+            except EngineEnded:
+                print(f"{module}/{case.name}: Docker Engine {version} has ended")
+                return wrong + 1
+            wrong += bool(told)
+            if told:
+                print(f"{module}/{case.name}", *(f"    {line}" for line in told), sep="\n", flush=True)
+    return wrong
 
 
 def _record_own() -> int:
