@@ -7,12 +7,13 @@ import os
 import subprocess
 import tarfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from email.message import Message
 from email.utils import formatdate, parsedate_to_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 
@@ -61,10 +62,14 @@ def packed(*members: tarfile.TarInfo | tuple[str, bytes], mode: str = "w") -> by
 
 @dataclass
 class Server:
-    """Serves ``files`` by path, and what lies in ``folder``; ``seen`` are the requests, ``sent`` the statuses."""
+    """Serves ``files`` by path, and what lies in ``folder``; ``seen`` are the requests, ``sent`` the statuses.
+
+    ``elsewhere`` says of paths which URL to go to instead.
+    """
 
     url: str
     folder: Path
+    elsewhere: dict[str, str] = field(default_factory=dict)
     files: dict[str, bytes] = field(default_factory=dict)
     headers: dict[str, str] = field(default_factory=dict)
     seen: list[tuple[str, Message]] = field(default_factory=list)
@@ -86,6 +91,8 @@ class _Handler(BaseHTTPRequestHandler):
         path = self.path.partition("?")[0]
         self.served.seen.append((self.path, self.headers))
         content = self.served.content(path)
+        if path in self.served.elsewhere:
+            return self._answer(302, b"", {"Location": self.served.elsewhere[path]})
         if content is None:
             return self._answer(404, b"not found\n")
         etag, modified = self.served.headers.get("ETag", ""), self.served.headers.get("Last-Modified", "")
@@ -96,10 +103,10 @@ class _Handler(BaseHTTPRequestHandler):
             return self._answer(304, b"")
         return self._answer(200, content)
 
-    def _answer(self, status: int, content: bytes) -> None:
+    def _answer(self, status: int, content: bytes, headers: Mapping[str, str] = MappingProxyType({})) -> None:
         self.served.sent.append(status)
         self.send_response(status)
-        for name, value in self.served.headers.items():
+        for name, value in (self.served.headers | dict(headers)).items():
             self.send_header(name, value)
         if status != 304:
             self.send_header("Content-Length", str(len(content)))

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from wherry.errors import UsageError, WherryError
 from wherry.sources import context
-from wherry.sources.context import ContextFile, Memory, digest, hash_missing, walk
+from wherry.sources.context import ContextFile, Memory, digest, hash_missing, seen_as, walk
 from wherry.sources.ignore import Patterns
 from wherry.sources.tree import ContextTree
 
@@ -402,3 +402,60 @@ def test_a_part_of_a_context_adds_to_what_is_remembered_of_the_rest(old_tree: Pa
     assert memory(old_tree).recall([one, other]) == hashed([one, other])
     memory(old_tree).keep([other], hashed([other]), whole=True)
     assert memory(old_tree).recall([one, other]) == ["", *hashed([other])]
+
+
+# -- as they are seen -------------------------------------------------------------------------------
+
+
+def seen(root: Path) -> str:
+    return seen_as(root, walk(root, normalise=False))
+
+
+def test_files_that_nothing_was_done_to_are_seen_as_the_same(old_tree: Path) -> None:
+    (old_tree / "link").symlink_to("a")
+    before = seen(old_tree)
+    assert before
+    os.utime(old_tree, ns=(1, 1))
+    os.utime(old_tree / "b", ns=(1, 1))
+    os.utime(old_tree / "link", ns=(1, 1), follow_symlinks=False)
+    assert seen(old_tree) == before
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        "(root / 'a').chmod(0o600)",
+        "(root / 'a').rename(root / 'z')",
+        "(root / 'a').unlink()",
+        "(root / 'b').chmod(0o700)",
+        "(root / 'new').mkdir()",
+        "(root / 'link').unlink(); (root / 'link').symlink_to('b')",
+        "os.link(root / 'a', root / 'c')",
+        "(root / 'a').write_text('Content of a'); os.utime(root / 'a', ns=(1, 1))",
+    ],
+)
+def test_files_that_something_was_done_to_are_seen_as_others(old_tree: Path, act: str) -> None:
+    (old_tree / "link").symlink_to("a")
+    os.utime(old_tree / "a", ns=(1, 1))
+    before = seen(old_tree)
+    exec(act, {"root": old_tree, "os": os})
+    assert seen(old_tree) not in {"", before}
+
+
+def test_the_same_names_elsewhere_are_seen_as_others(old_tree: Path, tmp_path: Path) -> None:
+    before = seen(old_tree)
+    old_tree.rename(tmp_path / "moved")
+    assert seen(tmp_path / "moved") not in {"", before}
+
+
+def test_files_of_which_one_changed_just_now_are_not_told_by_what_is_seen(
+    old_tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(context, "_RACY", 60_000_000_000)
+    os.utime(old_tree / "a", ns=(1, 1))
+    assert seen(old_tree) == ""
+
+
+def test_a_few_files_are_not_told_by_what_is_seen(old_tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(context, "_WORTH_FILES", 100)
+    assert seen(old_tree) == ""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+import os
 from pathlib import Path
 
 import pytest
+from tests.sources.conftest import Server
 
-from wherry.errors import UsageError
+from wherry.errors import NetworkError, UsageError
 from wherry.fetch import Fetcher
 from wherry.sources.dockerfile import FoundDockerfile, find_dockerfile
 from wherry.sources.location import OpenedContext
@@ -127,7 +129,65 @@ def test_a_malformed_pattern_names_its_file_and_line(project: Path) -> None:
     assert str(caught.value.place) == "Dockerfile.dockerignore:2"
 
 
-def test_a_url_is_a_dockerfile(project: Path, store: Store) -> None:
+def test_in_an_archive_too_its_own_ignore_file_wins(project: Path) -> None:
+    (project / "sub/web").write_bytes(FROM)
+    (project / "sub/web.dockerignore").write_text("*.tmp\n")
+    (project / ".dockerignore").write_text("*.pyc\n")
+    found = find_dockerfile(OpenedContext(project, ours=True), "sub/web")
+    assert (found.ignore, found.ignore_file) == (("*.tmp",), "sub/web.dockerignore")
+
+
+def test_an_ignore_file_that_leads_out_shows_nothing_of_this_machine(project: Path) -> None:
+    (project / "Dockerfile").write_bytes(FROM)
+    (project / ".dockerignore").symlink_to("/etc/passwd")
+    with pytest.raises(UsageError, match="leads out of the build context"):
+        find_dockerfile(OpenedContext(project, ours=True))
+
+
+def test_what_is_no_file_is_no_dockerfile(project: Path) -> None:
+    os.mkfifo(project / "Dockerfile")
+    with pytest.raises(UsageError, match="there is no Dockerfile in"):
+        find_dockerfile(OpenedContext(project, ours=True))
+
+
+def test_a_name_that_cannot_be_is_an_error(project: Path) -> None:
+    for name in ("x" * 5000, "x\0y"):
+        with pytest.raises(UsageError, match="there is no Dockerfile"):
+            find_dockerfile(project, name)
+
+
+def test_a_file_without_an_end_is_no_dockerfile(project: Path) -> None:
+    with pytest.raises(UsageError, match="it is no Dockerfile"):
+        find_dockerfile(project, "/dev/zero")
+    with Path("/dev/zero").open("rb") as endless, pytest.raises(UsageError, match="it is no Dockerfile"):
+        find_dockerfile(project, "-", stdin=endless)
+
+
+def test_a_url_is_a_dockerfile_of_this_context(project: Path, server: Server, fetcher: Fetcher) -> None:
+    server.files["/web"] = FROM
+    (project / ".dockerignore").write_text("x\n")
+    found = find_dockerfile(project, f"{server.url}/web", fetcher=fetcher)
+    assert found == FoundDockerfile(f"{server.url}/web", FROM, ("x",), ".dockerignore")
+
+
+def test_a_url_of_a_dockerfile_may_lead_to_another_but_not_to_this_machine(
+    project: Path, server: Server, fetcher: Fetcher
+) -> None:
+    server.files["/web"] = FROM
+    server.elsewhere = {"/moved": f"{server.url}/web", "/private": f"file://{project}/Dockerfile"}
+    (project / "Dockerfile").write_bytes(FROM)
+    assert find_dockerfile(project, f"{server.url}/moved", fetcher=fetcher).content == FROM
+    with pytest.raises(NetworkError):
+        find_dockerfile(project, f"{server.url}/private", fetcher=fetcher)
+
+
+def test_a_url_of_something_large_is_no_dockerfile(project: Path, server: Server, fetcher: Fetcher) -> None:
+    server.files["/large"] = bytes(17 << 20)
+    with pytest.raises(NetworkError, match="larger than"):
+        find_dockerfile(project, f"{server.url}/large", fetcher=fetcher)
+
+
+def test_a_url_needs_the_network(project: Path, store: Store) -> None:
     with pytest.raises(UsageError, match="not on this machine"):
         find_dockerfile(project, "https://user:pass@example.org/Dockerfile")
     with Fetcher(store.files, offline=True) as offline, pytest.raises(Exception, match="--offline"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from pathlib import Path
 
 import pytest
@@ -143,6 +144,15 @@ def test_a_password_is_sent_to_the_server_and_kept_nowhere(
         assert git("remote", "get-url", "origin", cwd=root) == f"{server.url}/x.git"
 
 
+def test_a_server_that_says_nothing_is_given_up(
+    store: Store, fetcher: Fetcher, task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("wherry.sources.git._PATIENCE", 1)
+    monkeypatch.setenv("no_proxy", "*")
+    with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(NetworkError, match="too slow"):
+        resolve(store, fetcher, task, f"http://127.0.0.1:{silent.getsockname()[1]}/x.git")
+
+
 # -- directories -----------------------------------------------------------------------------------
 
 
@@ -268,13 +278,24 @@ def test_no_hook_and_no_configuration_of_this_machine_has_a_say(
     assert not (tmp_path / "ran").exists()
 
 
+def test_each_use_of_a_repository_is_its_last_for_prune(
+    repository: Repository, store: Store, fetcher: Fetcher, task: Task
+) -> None:
+    commit = git("rev-parse", "HEAD", cwd=repository.path)
+    for one in (commit, commit, repository.commit(more="x")):
+        contents(Git(repository.url), one, store, fetcher, task)
+        (bare,) = (store.path / "git").iterdir()
+        assert bare.stat().st_mtime > 1000
+        os.utime(bare, (0, 0))
+
+
 def test_what_is_interrupted_leaves_nothing_in_the_way(
     repository: Repository, store: Store, fetcher: Fetcher, task: Task
 ) -> None:
     commit = git("rev-parse", "HEAD", cwd=repository.path)
     contents(Git(repository.url), commit, store, fetcher, task)
     (bare,) = (store.path / "git").iterdir()
-    (bare / "shallow.lock").touch()
-    os.sync()
+    for lock in ("shallow.lock", "packed-refs.lock", "refs/wherry/0123.lock"):
+        (bare / lock).touch()
     second = repository.commit(more="x")
     assert "more" in contents(Git(repository.url), second, store, fetcher, task)

@@ -24,6 +24,22 @@ def test_blanks_slashes_and_dots_around_a_pattern_are_dropped() -> None:
     assert parse("  /a/b/  \n./c\nd/../e\n! /f/ \n") == ("a/b", "c", "e", "!f")
 
 
+def test_a_comment_may_follow_a_byte_order_mark_but_no_other_line_has_one() -> None:
+    assert parse("\ufeff# a comment\n\ufeff# b\n") == ("\ufeff# b",)
+
+
+def test_a_hash_behind_an_exclamation_mark_is_a_name() -> None:
+    assert parse("!#a\n\\#b\n") == ("!#a", "\\#b")
+
+
+def test_blanks_of_all_kinds_around_a_pattern_are_dropped_and_those_in_it_stay() -> None:
+    assert parse("\t a b\t\u00a0\n!\t c d \n") == ("a b", "!c d")
+
+
+def test_the_last_line_needs_no_end() -> None:
+    assert parse("a\nb") == ("a", "b")
+
+
 def test_a_byte_order_mark_and_windows_line_ends_do_no_harm() -> None:
     assert parse("\ufeffa\r\n!b\r\n") == ("a", "!b")
 

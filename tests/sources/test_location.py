@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import random
 import stat
 import subprocess
 import tarfile
@@ -12,15 +13,16 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.sources.conftest import MODIFIED, Repository, Server, member, packed
+from tests.sources.conftest import MODIFIED, Repository, Server, git, member, packed
 
-from wherry.errors import UsageError, WherryError
+from wherry.errors import NetworkError, UsageError, WherryError
 from wherry.events import Reporter, Task
 from wherry.fetch import Fetcher
 from wherry.sources.archive import is_archive, unpack_context
 from wherry.sources.context import walk
 from wherry.sources.location import open_context
 from wherry.store import Store
+from wherry.store.files import remove_tree
 
 
 def names(root: Path) -> list[str]:
@@ -121,6 +123,65 @@ def test_a_file_that_is_no_archive_is_an_error_that_knows_better(
         opened(str(tmp_path / "Dockerfile"), store, fetcher, task)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "--upload-pack=touch pwned",
+        "-u",
+        "ext::sh -c touch% pwned",
+        "ssh://-oProxyCommand=touch$IFS\\pwned/x.git",
+        "git@-oProxyCommand=touch:x",
+        "https://example.org/x.git#--upload-pack=touch pwned",
+        "fd::17/x.git",
+        "x" * 5000,
+        "x\0y",
+    ],
+)
+def test_a_hostile_name_is_an_error_and_runs_nothing(
+    text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, store: Store, fetcher: Fetcher, task: Task
+) -> None:
+    (tmp_path / "cwd").mkdir()
+    monkeypatch.chdir(tmp_path / "cwd")
+    with pytest.raises(UsageError):
+        opened(text, store, fetcher, task)
+    assert not list(tmp_path.rglob("pwned*"))
+
+
+def test_standard_input_that_is_closed_is_an_error(
+    store: Store, fetcher: Fetcher, task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", None)
+    with (
+        pytest.raises(UsageError, match="standard input is closed"),
+        open_context("-", store=store, fetcher=fetcher, task=task),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("name", ["x", "x.git"])
+def test_a_url_that_leads_to_files_of_this_machine_is_not_followed(
+    name: str, tmp_path: Path, server: Server, store: Store, fetcher: Fetcher, task: Task
+) -> None:
+    (tmp_path / "private").write_bytes(b"FROM secret\n")
+    server.elsewhere = dict.fromkeys(("/x", "/x.git/info/refs"), f"file://{tmp_path}/private")
+    with pytest.raises(NetworkError):
+        opened(f"{server.url}/{name}", store, fetcher, task)
+
+
+def test_a_url_of_something_large_that_is_no_archive_is_an_error(
+    server: Server, store: Store, fetcher: Fetcher, task: Task
+) -> None:
+    server.files["/x"] = b"#" * (17 << 20)
+    with pytest.raises(WherryError, match="neither a tar archive nor a Dockerfile"):
+        opened(f"{server.url}/x", store, fetcher, task)
+
+
+def test_a_copy_of_a_context_is_closed_to_other_users(store: Store, fetcher: Fetcher, task: Task) -> None:
+    stdin = io.BytesIO(packed(("x", b"")))
+    with open_context("-", store=store, fetcher=fetcher, task=task, stdin=stdin) as context:
+        assert stat.S_IMODE(context.root.parent.stat().st_mode) == 0o700
+
+
 @given(st.text(alphabet=st.characters(codec="utf-8"), max_size=2000))
 def test_no_text_is_taken_for_an_archive(text: str) -> None:
     assert not is_archive(("FROM scratch\n" + text).encode())
@@ -212,10 +273,69 @@ def test_an_absolute_name_lies_inside(tmp_path: Path) -> None:
     assert names(unpacked(tmp_path, ("/etc/x", b"x"))) == ["etc", "etc/x"]
 
 
-def test_a_damaged_archive_is_an_error(tmp_path: Path) -> None:
-    data = packed(("a", b"x" * 4000), mode="w:gz")
+@pytest.mark.parametrize("mode", ["w", "w:gz", "w:bz2", "w:xz", "zstd"])
+def test_a_damaged_archive_is_an_error(tmp_path: Path, mode: str) -> None:
+    content = ("a", random.Random(0).randbytes(100_000))
+    data = packed(content, mode="w" if mode == "zstd" else mode)
+    if mode == "zstd":
+        import zstandard
+
+        data = zstandard.ZstdCompressor().compress(data)
     with pytest.raises(WherryError, match="the archive is damaged"):
-        unpack_context(io.BytesIO(data[:-40]), tmp_path / "root", "the archive")
+        unpack_context(io.BytesIO(data[: len(data) // 2]), tmp_path / "root", "the archive")
+
+
+@pytest.mark.parametrize("kind", [tarfile.CHRTYPE, tarfile.BLKTYPE])
+def test_a_device_that_may_not_be_made_is_left_out(tmp_path: Path, kind: bytes) -> None:
+    device = member("device", kind, mode=0o600)
+    device.devmajor, device.devminor = 1, 3
+    assert set(names(unpacked(tmp_path, device, ("file", b"")))) - {"device"} == {"file"}
+
+
+def _sparse(tmp_path: Path, size: int) -> bytes:
+    with (tmp_path / "sparse").open("wb") as file:
+        file.truncate(size)
+    return subprocess.run(["tar", "-C", tmp_path, "-Sc", "sparse"], check=True, capture_output=True).stdout
+
+
+def test_a_hole_stays_a_hole(tmp_path: Path) -> None:
+    data = _sparse(tmp_path, (256 << 20) + 5)
+    unpack_context(io.BytesIO(data), tmp_path / "root", "the archive")
+    status = (tmp_path / "root/sparse").stat()
+    assert status.st_size == (256 << 20) + 5
+    assert status.st_blocks * 512 < 1 << 20
+
+
+def test_a_small_archive_of_a_huge_file_is_refused(tmp_path: Path) -> None:
+    data = _sparse(tmp_path, 1 << 40)
+    with pytest.raises(WherryError, match="bytes of sparse files"):
+        unpack_context(io.BytesIO(data), tmp_path / "root", "the archive")
+    assert names(tmp_path / "root") == []
+
+
+def test_directories_may_lie_as_deep_as_paths_can_say(tmp_path: Path) -> None:
+    path = "d/" * 1500 + "file"
+    root = unpacked(tmp_path, (path, b"x"))
+    assert (root / path).read_bytes() == b"x"
+    remove_tree(root)  # pytest could not
+
+
+def test_a_path_that_is_too_long_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(WherryError, match="cannot be unpacked: File name too long"):
+        unpacked(tmp_path, ("d" * 300, b""))
+
+
+@pytest.mark.parametrize("time", ["-1", "1e17", "1e30"])
+def test_a_time_that_cannot_be_is_1970(tmp_path: Path, time: str) -> None:
+    info = member("file")
+    info.pax_headers = {"mtime": time}
+    assert (unpacked(tmp_path, info) / "file").stat().st_mtime == 0
+
+
+def test_what_git_archives_is_a_context(repository: Repository, tmp_path: Path) -> None:
+    git("archive", "-o", tmp_path / "x.tar", "HEAD", cwd=repository.path)
+    unpack_context(tmp_path / "x.tar", tmp_path / "root", "the archive")
+    assert names(tmp_path / "root") == ["Dockerfile", "app", "app/main.py"]
 
 
 def test_what_tar_packs_is_what_is_walked(tmp_path: Path) -> None:

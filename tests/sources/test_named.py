@@ -59,6 +59,11 @@ def test_files_may_be_anywhere(tmp_path: Path) -> None:
         ("nowhere", "no folder 'nowhere'"),
         ("s3://bucket", "unsupported source s3"),
         ("target://x", "bake files"),
+        ("ext::sh -c x", "no folder"),
+        ("--upload-pack=x", "no folder"),
+        ("file:///etc", "unsupported source file"),
+        ("x" * 5000, "no folder"),
+        ("x\0y", "no folder"),
     ],
 )
 def test_what_means_nothing_is_an_error(value: str, message: str) -> None:

@@ -141,6 +141,12 @@ def test_only_http_is_fetched(store: Store, fetcher: Fetcher, task: Task) -> Non
         fetch_remote("file:///etc/passwd", store=store, fetcher=fetcher, task=task)
 
 
+def test_a_file_of_this_machine_is_not_led_to(server: Server, store: Store, fetcher: Fetcher, task: Task) -> None:
+    server.elsewhere["/x"] = "file:///etc/passwd"
+    with pytest.raises(NetworkError, match="not an address to fetch from"):
+        fetch_remote(f"{server.url}/x", store=store, fetcher=fetcher, task=task)
+
+
 def test_a_password_goes_to_the_server_and_stays_nowhere(
     served: Server, store: Store, fetcher: Fetcher, task: Task
 ) -> None:

@@ -6,20 +6,28 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.conftest import TEST_USER, User, Wherry
 
 from wherry.errors import StoreError
 from wherry.image import Digest, Image, ImageConfig, Index, Platform
 from wherry.layers.compression import Compression
 from wherry.layers.entry import Entry
+from wherry.layers.records import load_records
 from wherry.layers.writer import LayerWriter
+from wherry.sandbox.userns import read_ranges
+from wherry.solve.folders import open_folder
 from wherry.store import Store
+from wherry.store.files import remove_tree
 from wherry.store.lock import try_lock
 from wherry.store.prune import prune
 
 DAY = 86400
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files to others")
 
 
 def _image(store: Store, data: bytes, platform: str = "linux/amd64") -> Image:
@@ -184,18 +192,183 @@ def test_unpacked_root_filesystems_go_whatever_their_modes(store: Store) -> None
     assert Path("/etc/passwd").exists()
 
 
-def test_a_root_filesystem_of_other_users_stays_and_is_named(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    _file(store.path / "rootfs" / "theirs" / "file")
-    digest = store.blobs.add(b"nobody's")
+@pytest.mark.parametrize("name", ["0123", "state-0123", "full-0123"])
+def test_a_root_filesystem_in_use_stays(store: Store, name: str) -> None:
+    def make(new: Path) -> None:
+        _file(new / "file")
 
-    def refuse(path: Path) -> None:
-        raise PermissionError(1, "Operation not permitted", str(path))
+    with open_folder(store, name, make) as used:
+        store.close()
+        assert prune(store, everything=True).files == 0
+        assert (used.path / "file").exists()
+    assert prune(store).paths == (f"rootfs/{name}",)
 
-    monkeypatch.setattr("wherry.store.prune.remove_tree", refuse)
-    report = prune(store)
-    assert report.kept == ("rootfs/theirs",)
-    assert report.files == 1
-    assert not store.blobs.has(digest)
+
+def test_a_root_filesystem_that_was_broken_off_goes(store: Store) -> None:
+    _file(store.path / "rootfs" / "state-0123" / "new" / "upper" / "file")
+    assert prune(store).files == 1
+    assert list((store.path / "rootfs").iterdir()) == []
+
+
+def test_what_killed_processes_have_left_goes_and_is_counted(store: Store) -> None:
+    store.scratch()
+    store.close()
+    _file(store.path / "sessions" / "1-abcd" / "context-1" / "file")
+    _file(store.path / "sessions" / "1-abcd.lock", 0)
+    _file(store.path / "containers" / "2-abcd" / "file")
+    _file(store.path / "containers" / "2-abcd.lock", 0)
+    _file(store.path / "mounts" / "0123.new" / "file")
+    _file(store.path / "mounts" / "0123.lock", 0)
+    _file(store.path / "git" / "0123" / "objects" / "pack" / "tmp_pack_abc")
+    _file(store.path / "sandbox.77")
+    left = (
+        "mounts/0123.new",
+        "git/0123/objects/pack/tmp_pack_abc",
+        "sandbox.77",
+        "containers/2-abcd",
+        "sessions/1-abcd",
+    )
+    dry = prune(store, dry_run=True)
+    assert dry.paths == left
+    assert prune(store) == dry
+    assert [path for path in store.path.rglob("*.lock") if path.parent != store.path] == []
+
+
+# -- what Dockerfile builds keep -------------------------------------------------------------------------
+
+
+def _kept_by_dockerfile_builds(store: Store, age: float = 0) -> set[str]:
+    """One of each kind of cache, not used for ``age`` seconds."""
+    _file(store.path / "mounts" / "0123" / "file")
+    _file(store.path / "mounts" / "0123.lock", 0, age)
+    _file(store.path / "contexts" / "0123", 10, age)
+    _file(store.path / "sandbox", 10, age)
+    repository = _file(store.path / "git" / "0123" / "HEAD").parent
+    then = time.time() - age
+    os.utime(repository, (then, then))
+    return {"mounts/0123", "contexts/0123", "sandbox", "git/0123"}
+
+
+def test_caches_of_dockerfile_builds_stay_unless_they_are_asked_for(store: Store) -> None:
+    caches = _kept_by_dockerfile_builds(store, age=100 * DAY)
+    assert prune(store).files == 0
+    assert set(prune(store, everything=True).paths) == {*caches, "cache.sqlite"}
+    assert list((store.path / "mounts").iterdir()) == []
+
+
+def test_an_age_takes_the_caches_of_dockerfile_builds_by_their_last_use(store: Store) -> None:
+    caches = _kept_by_dockerfile_builds(store, age=10 * DAY)
+    assert prune(store, older_than=20 * DAY).files == 0
+    assert set(prune(store, older_than=5 * DAY).paths) == caches
+
+
+def test_a_cache_mount_in_use_stays(store: Store) -> None:
+    _kept_by_dockerfile_builds(store)
+    handle = try_lock(store.path / "mounts" / "0123.lock")
+    assert handle is not None
+    try:
+        prune(store, everything=True)
+        assert (store.path / "mounts" / "0123" / "file").exists()
+        assert (store.path / "mounts" / "0123.lock").exists()
+    finally:
+        os.close(handle)
+
+
+def test_what_is_remembered_of_a_layer_goes_with_its_blob(store: Store) -> None:
+    kept, gone = _keep(store, b"kept", "kept:latest"), _image(store, b"gone")
+    for image in (kept, gone):
+        load_records(store, image.layers[0].descriptor.digest)
+    prune(store)
+    (record,) = (store.path / "records").iterdir()
+    assert f"sha256:{record.name}" == kept.layers[0].descriptor.digest
+    prune(store, everything=True)
+    assert not record.exists()
+
+
+# -- what is counted -------------------------------------------------------------------------------------
+
+
+def _used(path: Path) -> int:
+    """What ``path`` takes on the disk."""
+    return int(subprocess.run(["du", "-s", "-B1", path], check=True, capture_output=True).stdout.split()[0])
+
+
+def test_the_bytes_that_are_told_are_those_that_the_disk_gets_back(store: Store) -> None:
+    root = store.path / "rootfs" / "x" / "root"
+    _file(root / "usr" / "file", 100_000)
+    (root / "usr" / "same").hardlink_to(root / "usr" / "file")
+    with (root / "hole").open("wb") as file:
+        file.truncate(1 << 40)
+    (root / "link").symlink_to("usr")
+    expected = _used(store.path / "rootfs" / "x")
+    assert prune(store, dry_run=True).bytes == expected
+    assert prune(store).bytes == expected
+
+
+def test_a_file_with_another_name_elsewhere_gives_nothing_back(store: Store, tmp_path: Path) -> None:
+    file = _file(store.path / "files" / "sha256" / "download", 100_000)
+    (tmp_path / "elsewhere").hardlink_to(file)
+    report = prune(store, everything=True)
+    assert (report.files, report.bytes < 100_000) == (1, True)
+
+
+def test_names_of_one_file_in_several_places_are_one_file(store: Store) -> None:
+    first = _file(store.path / "containers" / "1" / "file", 100_000)
+    (store.path / "rootfs" / "x").mkdir(parents=True)
+    (store.path / "rootfs" / "x" / "file").hardlink_to(first)
+    dry = prune(store, dry_run=True)
+    assert dry.bytes > 100_000
+    assert prune(store).bytes == dry.bytes
+
+
+# -- whose files they are --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def users_store(user: User) -> Iterator[tuple[Wherry, Path]]:
+    """The store of an ordinary user: the command, and a folder in ``rootfs`` with a closed one in it, all theirs."""
+    wherry = user.wherry()
+    wherry.ok("images")
+    folder = wherry.store / "rootfs" / "x"
+    _file(folder / "closed" / "file")
+    (folder / "closed").chmod(0)
+    user.own(wherry.store)
+    yield wherry, folder
+    if folder.exists():
+        remove_tree(folder)
+
+
+def test_an_ordinary_user_removes_what_is_closed(users_store: tuple[Wherry, Path]) -> None:
+    wherry, folder = users_store
+    assert "Removed 1 files" in wherry.ok("prune").stdout
+    assert not folder.exists()
+
+
+@needs_root
+def test_an_ordinary_user_removes_what_belongs_to_subordinate_ids(users_store: tuple[Wherry, Path]) -> None:
+    wherry, folder = users_store
+    first = next(first for first, _ in read_ranges(Path("/etc/subuid"), {TEST_USER}))
+    os.chown(_file(folder / "theirs" / "file"), first, first)
+    os.chown(folder / "theirs", first, first)
+    (folder / "theirs").chmod(0)
+    result = wherry.ok("prune")
+    assert (result.stderr, folder.exists()) == ("", False)
+
+
+@needs_root
+def test_what_belongs_to_strangers_stays_and_is_named_and_all_else_goes(users_store: tuple[Wherry, Path]) -> None:
+    wherry, folder = users_store
+    _file(folder / "strangers" / "file")  # root's
+    mine = _file(folder / "mine")
+    result = wherry.ok("prune")
+    assert "1 path stayed, with files of other users" in result.stderr
+    assert str(folder) in result.stderr
+    assert "Removed 2 files" in result.stdout
+    assert (folder / "strangers" / "file").exists()
+    assert not mine.exists()
+
+
+# -- locks -----------------------------------------------------------------------------------------------
 
 
 def test_locks_that_nobody_holds_go(store: Store) -> None:

@@ -19,11 +19,11 @@ _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 @click.command("prune")
 @click.option("-a", "--all", "everything", is_flag=True, help="Also the caches: keep only what named images need.")
-@click.option("--older-than", metavar="AGE", help="Also cached results not used for AGE, such as 12h, 7d, 4w.")
+@click.option("--older-than", metavar="AGE", help="Also caches not used for AGE, such as 12h, 7d, 4w.")
 @click.option("--dry-run", is_flag=True, help="Say what would be removed, and remove nothing.")
 @store_option
 def command(everything: bool, older_than: str | None, dry_run: bool, store: Path | None) -> None:
-    """Remove what no image needs: broken-off downloads, orphaned layers; with -a the caches too."""
+    """Remove what no image needs: orphaned layers, unpacked files, broken-off work; with -a the caches too."""
     age = _seconds(older_than) if older_than else None
     if sys.platform == "linux":
         from wherry.sandbox import SandboxError, enter_user_namespace
@@ -35,8 +35,10 @@ def command(everything: bool, older_than: str | None, dry_run: bool, store: Path
     verb = "Would remove" if dry_run else "Removed"
     click.echo(f"{verb} {report.files} files, {human_size(report.bytes)}")
     if report.kept:
-        count = f"{len(report.kept)} unpacked image" + ("" if len(report.kept) == 1 else "s")
-        click.echo(f"{count} stayed, whose files belong to other users: only these, or root, can remove them", err=True)
+        what = "1 path stayed" if len(report.kept) == 1 else f"{len(report.kept)} paths stayed"
+        click.echo(f"{what}, with files of other users that only these, or root, can remove:", err=True)
+        for path in report.kept:
+            click.echo(f"  {opened.path / path}", err=True)
 
 
 def _seconds(text: str) -> float:

@@ -22,6 +22,8 @@ from wherry.layers.reader import entries
 from wherry.store.files import remove_tree
 
 _CHUNK = 1 << 17
+_ZEROS = bytes(_CHUNK)
+_LATEST = (1 << 63) // 10**9 - 1  # seconds; a later time is no 64 bits of nanoseconds
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _REFUSED = {errno.EPERM, errno.EACCES, errno.EINVAL, errno.ENOTSUP}
 _COMPRESSED = (b"BZh", b"\x1f\x8b\x08", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd")
@@ -114,18 +116,19 @@ class _Unpacking:
 
     def _parents(self, path: str) -> None:
         """Make the directories above ``path`` that are missing; a link among them is an error."""
+        missing = []
         above = path.rpartition("/")[0]
-        kind = self._kinds.get(above)
-        if kind == "dir":
-            return
-        if kind is not None:
+        while (kind := self._kinds.get(above)) is None:
+            missing.append(above)
+            above = above.rpartition("/")[0]
+        if kind != "dir":
             raise WherryError(
                 f"{self._what}: {path} lies below {above}, which is a {kind}",
                 hint="Files below links are not unpacked. Make the archive of the directory itself.",
             )
-        self._parents(above)
-        os.mkdir(f"{self._root}/{above}", 0o755)
-        self._kinds[above] = "dir"
+        for folder in reversed(missing):
+            os.mkdir(f"{self._root}/{folder}", 0o755)
+            self._kinds[folder] = "dir"
 
     def _clear(self, path: str, kind: str | None) -> None:
         """Remove what an earlier entry of the archive has put at ``path``."""
@@ -147,9 +150,13 @@ class _Unpacking:
         with open(real, "xb", buffering=0) as file:
             while data is not None and (chunk := data.read(_CHUNK)):
                 size += len(chunk)
+                if chunk == _ZEROS:  # a hole: an archive of a few bytes may claim any number of them
+                    file.seek(_CHUNK, os.SEEK_CUR)
+                    continue
                 view = memoryview(chunk)
                 while view:
                     view = view[file.write(view) :]
+            file.truncate(size)
         if size != entry.size:
             raise WherryError(f"{self._what}: {entry.path}: {size} bytes where {entry.size} were announced")
 
@@ -176,4 +183,5 @@ def _dress(real: str, entry: Entry) -> None:
             except OSError as error:
                 if error.errno not in _REFUSED:
                     raise
-    os.utime(real, (entry.mtime, entry.mtime), follow_symlinks=False)
+    time = entry.mtime if 0 <= entry.mtime <= _LATEST else 0  # as in Docker
+    os.utime(real, (time, time), follow_symlinks=False)

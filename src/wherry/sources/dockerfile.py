@@ -1,10 +1,11 @@
 """Which Dockerfile is built, and what its .dockerignore leaves out of the context."""
 
+# ruff: noqa: PTH110, PTH112, PTH113 (os.path.exists and its like: they raise nothing, whatever they are given)
+
 from __future__ import annotations
 
 import os
 import stat
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -12,7 +13,7 @@ from typing import BinaryIO
 from wherry.errors import UsageError, WherryError, did_you_mean
 from wherry.fetch import Fetcher
 from wherry.sources.ignore import parse
-from wherry.sources.location import OpenedContext
+from wherry.sources.location import OpenedContext, standard_input
 from wherry.urls import redacted
 
 NAME = "Dockerfile"
@@ -54,7 +55,7 @@ def find_dockerfile(
                 "standard input cannot be both the build context and the Dockerfile",
                 hint="Put the Dockerfile into the archive, and name it with -f.",
             )
-        content = (stdin or sys.stdin.buffer).read(_LARGEST + 1)
+        content = standard_input(stdin).read(_LARGEST + 1)
         if not content.strip():
             raise UsageError("the Dockerfile on standard input is empty")
         return _with_ignore(FoundDockerfile("-", _checked(content, "standard input")), context)
@@ -75,28 +76,31 @@ def find_dockerfile(
 
 def _named(path: Path, given: str, context: OpenedContext) -> FoundDockerfile:
     """A Dockerfile that the user names: it may be anywhere, and be a link."""
-    if not path.exists() and path.name == NAME and path.with_name(NAME.lower()).is_file():
+    if not os.path.exists(path) and path.name == NAME and os.path.isfile(path.with_name(NAME.lower())):
         path = path.with_name(NAME.lower())
-    if path.is_dir():
+    if os.path.isdir(path):
         raise UsageError(f"{given} is a directory", hint=f"Did you mean {path / NAME}?")
-    if not path.exists():
+    if not os.path.exists(path):
         inside = context.root / given
-        if inside.is_file() and not Path(given).is_absolute():
+        if os.path.isfile(inside) and not Path(given).is_absolute():
             raise UsageError(
                 f"there is no Dockerfile {given}",
                 hint=f"A path starts at the working directory: did you mean {os.path.relpath(inside)}?",
             )
         raise UsageError(f"there is no Dockerfile {given}", hint=_near(path.parent, path.name))
+    found = FoundDockerfile(given, _read(path, given))
+    own = path.with_name(f"{Path(given).name}{IGNORE}")
+    if os.path.isfile(own):
+        return _ignoring(found, _read(own, f"{given}{IGNORE}"), f"{given}{IGNORE}")
+    return _with_ignore(found, context)
+
+
+def _read(path: Path, shown: str) -> bytes:
     try:
         with path.open("rb") as file:
-            content = _checked(file.read(_LARGEST + 1), given)
+            return _checked(file.read(_LARGEST + 1), shown)
     except OSError as error:
-        raise WherryError(f"cannot read {given}: {error.strerror}") from error
-    found = FoundDockerfile(given, content)
-    own = path.with_name(f"{Path(given).name}{IGNORE}")
-    if own.is_file():
-        return _ignoring(found, own.read_bytes(), f"{given}{IGNORE}")
-    return _with_ignore(found, context)
+        raise WherryError(f"cannot read {shown}: {error.strerror}") from error
 
 
 def _inside(context: OpenedContext, name: str) -> FoundDockerfile:
@@ -151,6 +155,7 @@ def read_inside(root: Path, name: str) -> bytes | None:
     done: list[str] = []
     rest = name.split("/")[::-1]
     links = 0
+    mode = stat.S_IFDIR
     while rest:
         part = rest.pop()
         if part in {"", "."}:
@@ -175,6 +180,8 @@ def read_inside(root: Path, name: str) -> bytes | None:
         if target.startswith("/") or links > _LINKS:
             raise _leads_out(name)
         rest += target.split("/")[::-1]
+    if not stat.S_ISREG(mode):  # not even opened: with some devices that does something
+        return None
     path = root.joinpath(*done)
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)

@@ -27,6 +27,8 @@ from wherry.urls import redacted
 
 FOLDER = "git"
 _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
+_PATIENCE = 60  # seconds that a server may say nothing
+_SSH = f"ssh -F /dev/null -o BatchMode=yes -o ConnectTimeout={_PATIENCE} -o ServerAliveInterval={_PATIENCE // 3}"
 _UMASK = 0o022  # as in BuildKit: what this user has set must not show in an image
 _BUNDLES = ("GIT_SSL_CAINFO", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 _PASSED = (
@@ -87,7 +89,8 @@ def checked_out(git: Git, commit: str, *, store: Store, fetcher: Fetcher, task: 
         folder = store.scratch() / f"git-{os.urandom(8).hex()}"
         root = folder / "root"
         with storing(folder):
-            root.mkdir(parents=True)
+            folder.mkdir(0o700)
+            root.mkdir()
             root.chmod(0o755)
         try:
             _check_out(git, commit, repository, root, store, fetcher)
@@ -134,8 +137,9 @@ def _fetched(git: Git, commit: str, store: Store, fetcher: Fetcher, task: Task) 
     inside = ["--git-dir", str(repository)]
     with storing(repository):
         repository.parent.mkdir(parents=True, exist_ok=True)
-        for name in ("shallow.lock", "index.lock", "config.lock"):  # of a process that was killed; we hold its lock
-            (repository / name).unlink(missing_ok=True)
+        # Those of a process that was killed; we hold its lock.
+        for lock in (*repository.glob("*.lock"), *repository.glob("refs/**/*.lock")):
+            lock.unlink()
     if not (repository / "HEAD").is_file():
         _run(["init", "--bare", "--quiet", "--template=", "--", str(repository)], git.url, store)
     with suppress(WherryError):
@@ -167,6 +171,7 @@ def _fetched(git: Git, commit: str, store: Store, fetcher: Fetcher, task: Task) 
             except WherryError as failed:
                 error = error or failed
             else:
+                os.utime(repository)  # its last use, by which it is pruned
                 return repository
     assert error is not None
     raise error
@@ -251,6 +256,8 @@ def _run(words: Sequence[str], url: str, store: Store, *, folder: Path | None = 
         "maintenance.auto": "false",
         "safe.directory": "*",
         "transfer.credentialsInUrl": "allow",
+        "http.lowSpeedLimit": "1",  # bytes in a second
+        "http.lowSpeedTime": str(_PATIENCE),
     }
     bundles = (os.environ.get(name, "") for name in _BUNDLES)
     if bundle := next((path for path in bundles if path and Path(path).is_file()), ""):
@@ -268,7 +275,7 @@ def _run(words: Sequence[str], url: str, store: Store, *, folder: Path | None = 
         "GIT_CONFIG_GLOBAL": os.devnull,
         "GIT_TERMINAL_PROMPT": "0",
         "GIT_ASKPASS": "true",
-        "GIT_SSH_COMMAND": os.environ.get("GIT_SSH_COMMAND", "ssh -F /dev/null -o BatchMode=yes"),
+        "GIT_SSH_COMMAND": os.environ.get("GIT_SSH_COMMAND", _SSH),
         "LC_ALL": "C",
         "GIT_CONFIG_COUNT": str(len(settings)),
     }

@@ -3,6 +3,8 @@
 Whatever is no directory of this machine is unpacked into one, which goes when the build ends.
 """
 
+# ruff: noqa: PTH112, PTH113 (os.path.isdir and isfile: they raise nothing, whatever they are given)
+
 from __future__ import annotations
 
 import os
@@ -59,19 +61,18 @@ def open_context(
     """
     if text == "-":
         with _scratch(store) as folder:
-            yield _from_stream(stdin or sys.stdin.buffer, folder)
+            yield _from_stream(standard_input(stdin), folder)
         return
-    path = Path(text)
-    if path.is_dir():
-        yield OpenedContext(path.resolve())
+    if os.path.isdir(text):
+        yield OpenedContext(Path(text).resolve())
     elif (git := parse_git(text)) is not None:
         with _from_git(git, store, fetcher, task) as context:
             yield context
     elif re.match(r"https?://", text, re.IGNORECASE):
         with _scratch(store) as folder:
             yield _from_url(text, folder, store, fetcher, task)
-    elif path.is_file():
-        with _scratch(store) as folder, path.open("rb") as file:
+    elif os.path.isfile(text):
+        with _scratch(store) as folder, _opened(text) as file:
             head = file.read(_HEAD)
             file.seek(0)
             if not is_archive(head):
@@ -89,11 +90,27 @@ def open_context(
         raise UsageError(f"there is no folder {text!r}")
 
 
+def standard_input(stdin: BinaryIO | None) -> BinaryIO:
+    """``stdin``, or else this process's. Raises :class:`UsageError` if it is closed."""
+    if stdin is not None:
+        return stdin
+    if sys.stdin is None:
+        raise UsageError("standard input is closed")
+    return sys.stdin.buffer
+
+
+def _opened(path: str) -> BinaryIO:
+    try:
+        return Path(path).open("rb")
+    except OSError as error:
+        raise WherryError(f"cannot read {path}: {error.strerror}") from error
+
+
 @contextmanager
 def _scratch(store: Store) -> Iterator[Path]:
     folder = store.scratch() / f"context-{os.urandom(8).hex()}"
     with storing(folder):
-        folder.mkdir()
+        folder.mkdir(0o700)  # a context may hold what other users must not see, or devices that they must not open
     try:
         yield folder
     finally:

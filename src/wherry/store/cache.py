@@ -20,6 +20,7 @@ _SCHEMA = """
 CREATE TABLE IF NOT EXISTS results (key TEXT PRIMARY KEY, value BLOB NOT NULL, used INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS needs (key TEXT NOT NULL, digest TEXT NOT NULL, PRIMARY KEY (key, digest)) WITHOUT ROWID;
 """
+_PATIENCE = 30  # seconds to wait for another process
 _TOUCH_AFTER = 3600  # seconds; a result's last use is kept to the hour, so that reading rarely writes
 
 
@@ -90,12 +91,28 @@ class Cache:
             with storing(self._path):
                 self._path.parent.mkdir(parents=True, exist_ok=True)
             # One connection for all threads, under our lock; other processes wait in SQLite.
-            connection = sqlite3.connect(self._path, timeout=30, isolation_level=None, check_same_thread=False)
+            connection = sqlite3.connect(self._path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False)
+            _begin(connection)
+            self._connection = connection
+        return self._connection
+
+
+def _begin(connection: sqlite3.Connection) -> None:
+    """Make the database what it should be, if it is new."""
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        try:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = NORMAL")
             connection.executescript(_SCHEMA)
-            self._connection = connection
-        return self._connection
+        except sqlite3.OperationalError as error:
+            # Where two begin or end at once, SQLite lets one fail at once instead of waiting.
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                connection.close()
+                raise
+            time.sleep(0.01)
+        else:
+            return
 
 
 class _database:  # noqa: N801  (a context manager, lighter than a generator on the warm path)

@@ -7,6 +7,13 @@
 ``cache.sqlite`` results by key
 ``files/``       downloads by hash (wheels, Debian packages, indexes)
 ``uv/``          uv's own cache
+``records/``     what layers hold, by the digests of their blobs
+``rootfs/``      images and steps as directories, each with its lock
+``containers/``  one folder for each ``wherry run``, beside its lock
+``mounts/``      cache mounts, beside their locks
+``git/``         bare repositories, by URL
+``contexts/``    the hashes of build contexts' files
+``sandbox``      which OCI runtimes start here
 ``locks/``       one file for each piece of work that must happen once
 ``sessions/``    one folder for each running process, locked by it: its temporary files
 ===============  =============================================================================
@@ -18,7 +25,7 @@ import os
 import shutil
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -33,7 +40,7 @@ from wherry.image.json import as_list, as_object, as_string_map, load_object
 from wherry.image.mediatype import INDEXES, MANIFESTS
 from wherry.store.blobs import Blobs
 from wherry.store.cache import Cache
-from wherry.store.files import storing, write_atomic
+from wherry.store.files import remove_tree, storing, write_atomic
 from wherry.store.lock import give_up, locked, try_lock
 from wherry.store.names import REF_NAME, name_of, read_index, write_index
 
@@ -93,17 +100,14 @@ class Store:
         if not layout.is_file():
             write_atomic(layout, _LAYOUT, session)
 
-    def _sweep(self, sessions: Path) -> bool:
-        """Remove the folders of dead processes; whether a live one is left."""
-        alive = False
+    def _sweep(self, sessions: Path) -> None:
+        """Remove the folders of dead processes."""
         for lock in sessions.glob("*.lock"):
             handle = try_lock(lock)
             if handle is None:
-                alive = True
                 continue
-            shutil.rmtree(lock.with_suffix(""), ignore_errors=True)
+            _remove(lock.with_suffix(""))
             give_up(handle, lock)
-        return alive
 
     @contextmanager
     def alone(self) -> Iterator[None]:
@@ -114,7 +118,7 @@ class Store:
             with storing(self.path):
                 sessions.mkdir(parents=True, exist_ok=True)
                 stack.enter_context(locked(self.path / "sessions.lock"))
-                busy = self._sweep(sessions)
+                busy = any(_is_held(lock) for lock in sessions.glob("*.lock"))
             if busy:
                 raise StoreError("another wherry is using this store", hint="Try again when it has ended.")
             yield
@@ -124,7 +128,7 @@ class Store:
         self.cache.close()
         with self._guard:
             if self._session is not None:
-                shutil.rmtree(self._session, ignore_errors=True)
+                _remove(self._session)
                 if self._session_lock is not None:
                     give_up(self._session_lock, self._session.with_suffix(".lock"))
                 self._session = self._session_lock = None
@@ -135,7 +139,7 @@ class Store:
         for _ in range(10):  # other threads may still be writing
             if session is None or not session.exists():
                 break
-            shutil.rmtree(session, ignore_errors=True)
+            _remove(session)
         else:
             return  # the next process sweeps it
         if session is not None:
@@ -187,6 +191,22 @@ class Store:
     def load(self, descriptor: Descriptor) -> Image | Index:
         """The image or index that ``descriptor`` names. Raises :class:`StoreError` if a part is missing."""
         return load(self.blobs, descriptor)
+
+
+def _is_held(lock: Path) -> bool:
+    handle = try_lock(lock)
+    if handle is None:
+        return True
+    os.close(handle)
+    return False
+
+
+def _remove(session: Path) -> None:
+    """Remove a session's folder; what cannot go now, `wherry prune` tells of."""
+    shutil.rmtree(session, ignore_errors=True)
+    if session.exists():
+        with suppress(OSError):
+            remove_tree(session)
 
 
 def unpacked_key(digest: Digest) -> str:
