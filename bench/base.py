@@ -1,4 +1,4 @@
-"""Docker's base images: Debian trixie's own packages, as wherry's base is, since no registry is asked here."""
+"""Base images for Docker, and by archive for both: Debian trixie's own packages, since no registry is asked here."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ _PACKAGES = {
     "bench-compile": "python3,python3-venv,python3-pip,ca-certificates",
     "bench-runtime": "python3,ca-certificates",
 }
+NAMES = tuple(_PACKAGES)
 _SETTINGS = ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
 
 
@@ -30,6 +31,13 @@ def prepare(engine: Engine, folder: Path) -> None:
         changes = ["--change", "ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"]
         engine("import", *changes, archive, f"{name}-plain")
         _configure(engine, name, folder)
+
+
+def save(engine: Engine, name: str, path: Path) -> None:
+    """Write the image called ``name`` into an archive, which this user may read."""
+    engine("save", "-o", path, name)
+    if engine.sudo:
+        run([*engine.sudo, "chown", str(os.geteuid()), str(path)])
 
 
 def _configure(engine: Engine, name: str, folder: Path) -> None:

@@ -1,11 +1,14 @@
 """The Docker Engine to compare with: our own, with its own data; or one that BENCH_DOCKER_HOST names.
 
-BENCH_DOCKER and BENCH_DOCKERD name another client and engine than Debian's.
+BENCH_DOCKER and BENCH_DOCKERD name another client and engine than Debian's. BENCH_DOCKER_ROOT names the root
+filesystem of a newer Debian whose engine is taken: client and engine then run in a mount namespace in which its /usr
+lies over this machine's, and see all else as everybody does. What is built must not lie below /usr.
 """
 
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import tempfile
 import time
@@ -16,19 +19,19 @@ from pathlib import Path
 
 from bench.measure import Run, run
 
+_SETTINGS = ("DOCKER_BUILDKIT=1", "BUILDX_NO_DEFAULT_ATTESTATIONS=1")
+
 
 @dataclass(frozen=True)
 class Engine:
-    """A running engine and the client that speaks to it."""
+    """A running engine: the words that every command of its client begins with, and those that make one root's."""
 
-    client: str
-    host: str
+    client: tuple[str, ...]
     sudo: tuple[str, ...] = ()
 
     def __call__(self, *args: str | Path) -> Run:
         """Run ``docker ARGS``."""
-        words = [*self.sudo, "env", "DOCKER_BUILDKIT=1", f"DOCKER_HOST={self.host}", self.client, *map(str, args)]
-        return run(words)
+        return run([*self.client, *map(str, args)])
 
     def version(self) -> str:
         """The engine's version."""
@@ -41,44 +44,46 @@ def engine() -> Iterator[Engine]:
     client = os.environ.get("BENCH_DOCKER", "/usr/bin/docker")
     sudo = () if os.geteuid() == 0 else ("sudo", "-n")
     if host := os.environ.get("BENCH_DOCKER_HOST"):
-        yield Engine(client, host, sudo)
+        yield Engine((*sudo, "env", *_SETTINGS, f"DOCKER_HOST={host}", client), sudo)
         return
     with ExitStack() as stack:
         folder = Path(tempfile.mkdtemp(prefix="wherry-bench-"))
         stack.callback(subprocess.run, [*sudo, "rm", "-rf", "--one-file-system", str(folder)], check=False)
-        found = Engine(client, f"unix://{folder}/docker.sock", sudo)
-        (folder / "config.json").write_text("{}")
-        words = [
-            *sudo,
-            os.environ.get("BENCH_DOCKERD", "/usr/sbin/dockerd"),
-            "--iptables=false",
-            "--ip6tables=false",
-            "--bridge=none",
-            f"--data-root={folder}/data",
-            f"--exec-root={folder}/exec",
-            f"--pidfile={folder}/pid",
-            f"--host={found.host}",
-            f"--config-file={folder}/config.json",
-        ]
+        (folder / "config.json").write_text("{}")  # of the engine and of the client
         log = stack.enter_context((folder / "log").open("w+"))
-        process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
-        stack.callback(_unmount, folder, sudo)
+        process = subprocess.Popen(
+            [*sudo, *_command(folder)], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+        )
         stack.callback(_stop, process, folder / "pid", sudo)
         end = time.monotonic() + 60
-        while subprocess.run([*sudo, client, "-H", found.host, "version"], capture_output=True, check=False).returncode:
+        while not (folder / "docker.sock").exists():
             if process.poll() is not None or time.monotonic() > end:
                 raise SystemExit(f"the Docker Engine does not start:\n{(folder / 'log').read_text()[-4000:]}")
             time.sleep(0.1)
-        yield found
+        enter = ("nsenter", f"--mount=/proc/{(folder / 'pid').read_text().strip()}/ns/mnt")
+        settings = (*_SETTINGS, f"DOCKER_HOST=unix://{folder}/docker.sock", f"DOCKER_CONFIG={folder}")
+        yield Engine((*sudo, *enter, "env", *settings, client), sudo)
+
+
+def _command(folder: Path) -> list[str]:
+    """An engine in a mount namespace of its own, so that no mount outlives it."""
+    words = [
+        os.environ.get("BENCH_DOCKERD", "/usr/sbin/dockerd"),
+        "--iptables=false",
+        "--ip6tables=false",
+        "--bridge=none",
+        f"--data-root={folder}/data",
+        f"--exec-root={folder}/exec",
+        f"--pidfile={folder}/pid",
+        f"--host=unix://{folder}/docker.sock",
+        f"--config-file={folder}/config.json",
+    ]
+    root = os.environ.get("BENCH_DOCKER_ROOT")
+    mount = f"mount --bind {shlex.quote(root)}/usr /usr && " if root else ""
+    return ["unshare", "--mount", "sh", "-c", f"{mount}exec {shlex.join(words)}"]
 
 
 def _stop(process: subprocess.Popen[bytes], pidfile: Path, sudo: tuple[str, ...]) -> None:
     pid = pidfile.read_text().strip() if pidfile.exists() else str(process.pid)
     subprocess.run([*sudo, "kill", pid], check=False)
     process.wait(60)
-
-
-def _unmount(folder: Path, sudo: tuple[str, ...]) -> None:
-    mounts = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
-    for mount in sorted((path for path in mounts if path.startswith(f"{folder}/")), reverse=True):
-        subprocess.run([*sudo, "umount", "-l", mount], check=False)

@@ -11,6 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+LIMIT = 1800
+"""Seconds after which a command is ended: it hangs."""
+
 
 @dataclass(frozen=True)
 class Run:
@@ -33,13 +36,22 @@ def run(
     with tempfile.TemporaryFile("w+") as output:
         start = time.perf_counter()
         process = subprocess.Popen(words, env=env, cwd=cwd, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+        timer = threading.Timer(LIMIT, process.terminate)
+        timer.start()
         sampler = _Sampler(process.pid)
         if memory:
             sampler.start()
-        _, status, usage = os.wait4(process.pid, 0)
+        try:
+            _, status, usage = os.wait4(process.pid, 0)
+        except BaseException:  # we are told to stop
+            process.terminate()
+            process.wait()
+            raise
+        finally:
+            timer.cancel()
+            sampler.done.set()
         seconds = time.perf_counter() - start
         process.returncode = os.waitstatus_to_exitcode(status)
-        sampler.done.set()
         output.seek(0)
         text = output.read()
     if process.returncode:
