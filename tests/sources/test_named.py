@@ -36,6 +36,9 @@ def get(text: str, store: Store, fetcher: Fetcher, task: Task) -> Image:
         ("debian://trixie?python=3.13", "debian://trixie?python=3.13"),
         ("oci-layout:///srv/x:1", "oci-layout:///srv/x:1"),
         ("oci-layout://x@sha256:0", "oci-layout:///here/x@sha256:0"),
+        ("oci:x:1", "oci:/here/x:1"),
+        ("oci-archive:x.tar", "oci-archive:/here/x.tar"),
+        ("docker-archive:/srv/x.tar", "docker-archive:/srv/x.tar"),
     ],
 )
 def test_an_image_is_what_a_stage_may_start_from(value: str, source: str) -> None:

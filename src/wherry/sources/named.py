@@ -22,8 +22,10 @@ from wherry.store import Store
 
 _SCHEME = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*)://")
 _IMAGES = ("docker-image", "oci-layout", "debian")
+_FILES = ("oci", "oci-archive", "docker-archive")
 _HINT = (
-    "Write NAME=DIR, NAME=docker-image://IMAGE, NAME=oci-layout://DIR[:TAG], NAME=debian://SUITE, "
+    "Write NAME=DIR, NAME=docker-image://IMAGE, NAME=oci-layout://DIR[:TAG], NAME=oci-archive:FILE, "
+    "NAME=docker-archive:FILE, NAME=debian://SUITE, "
     "or NAME= and the URL of a git repository or a tar archive."
 )
 
@@ -84,6 +86,9 @@ def resolve_named(value: str, name: str = "", *, cwd: Path | None = None) -> Nam
         raise UsageError(f"{shown}: target: is understood in bake files alone", hint=_HINT)
     if os.path.isdir(here / value):
         return FolderContext(str((here / value).resolve()))
+    kind_of_file, colon, path = value.partition(":")
+    if colon and path and kind_of_file in _FILES:
+        return ImageContext(f"{kind_of_file}:{here / path}")
     if parse_git(value) is not None or kind in {"http", "https"}:
         return FolderContext(value)
     if kind:
