@@ -11,6 +11,7 @@ import pytest
 from wherry.errors import WherryError
 from wherry.layers.changes import Change, differences, seen, upper
 from wherry.layers.entry import Entry
+from wherry.layers.records import row_of
 
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason="only root makes whiteouts and trusted attributes")
 
@@ -99,7 +100,36 @@ def test_a_file_that_became_a_link_is_not_read(tree: Path, tmp_path: Path) -> No
     path.unlink()
     path.symlink_to(secret)
     with pytest.raises(WherryError, match="etc/hosts"):
-        list(Change(Entry("etc/hosts", "file", size=6), os.fspath(path)).read())
+        list(Change(row_of(Entry("etc/hosts", "file", size=6)), os.fspath(path)).read())
+
+
+@pytest.mark.parametrize("size", [6, 1 << 20])
+def test_all_that_a_file_holds_is_read(tree: Path, size: int) -> None:
+    (tree / "large").write_bytes(b"x" * (1 << 20))
+    change = Change(row_of(Entry("large", "file", size=size)), os.fspath(tree / "large"))
+    assert sum(map(len, change.read())) == min(size + 1, 1 << 20)  # one more than expected tells that it has grown
+
+
+def test_a_file_that_was_moved_away_and_back_where_something_else_was_shown_is_no_change(tree: Path) -> None:
+    before = seen(os.fspath(tree))
+    for path in ("etc/hosts", "usr/lib/a"):
+        status = (tree / path).parent.stat()
+        (tree / path).rename(tree / "aside")
+        (tree / path).write_text("lent")
+        (tree / path).unlink()
+        (tree / "aside").rename(tree / path)
+        os.utime((tree / path).parent, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert found(list(differences(os.fspath(tree), before, {"etc/hosts"}))) == {
+        "usr": "dir",
+        "usr/lib": "dir",
+        "usr/lib/a": "file",
+    }
+
+
+def test_a_file_that_was_written_to_is_a_change_although_something_else_was_shown_there(tree: Path) -> None:
+    before = seen(os.fspath(tree))
+    (tree / "etc/hosts").write_text("written")
+    assert "etc/hosts" in found(list(differences(os.fspath(tree), before, {"etc/hosts"})))
 
 
 def test_names_that_are_not_utf_8_are_kept(tree: Path) -> None:

@@ -18,6 +18,7 @@ from wherry.image.digest import encoded
 from wherry.layers.compression import Compression
 from wherry.layers.entry import Entry
 from wherry.layers.reader import entries
+from wherry.layers.records import row_of
 from wherry.layers.writer import LayerWriter
 from wherry.store import Store
 
@@ -60,6 +61,30 @@ def test_data_in_pieces_comes_back_whole(store: Store, files: list[list[bytes]])
         layer = writer.finish()
     found = [data.read() if data else None for _, data in entries(store.blobs.path(layer.descriptor.digest))]
     assert found == [b"".join(pieces) for pieces in files]
+
+
+@pytest.mark.parametrize("content", ["", "c" * 64])
+def test_rows_are_written_like_entries_and_told_with_their_hashes(store: Store, content: str) -> None:
+    made = [
+        (Entry("a", "dir", 0o755, uid=7), b""),
+        (Entry("a/b", "file", 0o4755, 4, mtime=9, xattrs={"user.x": b"1"}), b"data"),
+        (Entry("a/" + "long" * 50, "file", size=4), b"data"),
+        (Entry("a/c", "file", size=4), b"data"),
+        (Entry("a/d", "hardlink", link="a/c"), b""),
+        (Entry("a/e", "char", major=1, minor=3), b""),
+    ]
+    with LayerWriter(store.blobs, Compression()) as plain:
+        for entry, data in made:
+            plain.add(entry, data)
+        expected = plain.finish()
+    with LayerWriter(store.blobs, Compression(), records=True) as writer:
+        for entry, data in made:
+            is_file = entry.kind == "file"
+            writer.add_row(row_of(entry, content if is_file else ""), (data[:1], data[1:]) if is_file else ())
+        assert writer.finish() == expected
+    data_hash = content or hashlib.sha256(b"data").hexdigest()
+    assert writer.rows == [row_of(entry, data_hash if entry.kind == "file" else "") for entry, _ in made]
+    assert plain.rows is None
 
 
 @pytest.mark.parametrize("size", [3, 5])

@@ -71,6 +71,18 @@ def test_a_context_is_looked_at_once_in_a_build(kitchen: Kitchen, monkeypatch: p
     assert kitchen.files(second) == {"w": "dir", "w/x": "X", "w/y": "Y"}
 
 
+def test_a_context_that_is_seen_as_before_is_not_looked_into(kitchen: Kitchen, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wherry.sources.context._WORTH_FILES", 1)
+    monkeypatch.setattr("wherry.sources.context._RACY", -60_000_000_000)
+    write_context(kitchen.context, {"d/x": "X", "d/y": "Y"})
+    first = copied(kitchen, from_(BuildContext()))
+    with monkeypatch.context() as patch:
+        patch.setattr("wherry.sources.tree._tree", None)
+        assert copied(kitchen, from_(BuildContext())).state == first.state
+    (kitchen.context / "d/x").write_text("Z")
+    assert kitchen.files(copied(kitchen, from_(BuildContext()))) == {"w": "dir", "w/x": "Z", "w/y": "Y"}
+
+
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
     folder = tmp_path / "repository"

@@ -13,20 +13,21 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from wherry.errors import WherryError
 from wherry.layers.entry import Entry, Kind, parents
+from wherry.layers.records import Row, entry_of
 
 _PIECE = 1 << 18
 _WHITEOUT = ".wh."
 _OPAQUE = ".wh..wh..opq"
-_OPAQUE_ATTRIBUTES = ("trusted.overlay.opaque", "user.overlay.opaque")
+_OPAQUE_ATTRIBUTES = (("trusted.overlay.opaque", b"y"), ("user.overlay.opaque", b"y"))
 _BOOKKEEPING = ("trusted.overlay.", "user.overlay.")
 _NO_ATTRIBUTES = {errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EPERM, errno.EACCES}
-_NOTHING: Mapping[str, bytes] = {}
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _KINDS: Mapping[int, Kind] = {
     stat.S_IFREG: "file",
     stat.S_IFDIR: "dir",
@@ -40,26 +41,45 @@ Seen = tuple[int, int, int, int, int, int, int]
 """What tells whether something at a path is still the same: inode, mode, owner, group, size, times of change."""
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
-    """An entry of a layer, and where its data is: the real path of a regular file, else empty."""
+Attributes = tuple[tuple[str, bytes], ...]
+"""Extended attributes, sorted by their names."""
 
-    entry: Entry
+
+class Change(NamedTuple):
+    """An entry of a layer as plain values, and where its data is: the real path of a regular file, else empty."""
+
+    row: Row
     path: str = ""
 
-    def read(self) -> Iterator[bytes]:
-        """A file's content in pieces. Raises :class:`WherryError` if it is not what it was."""
-        size = self.entry.size
+    @property
+    def entry(self) -> Entry:
+        """What a layer holds of it."""
+        return entry_of(self.row)
+
+    def read(self) -> Iterable[bytes]:
+        """A file's content in pieces. Raises :class:`WherryError` if it cannot be read."""
+        size = self.row[3]
+        if size > _PIECE:
+            return self._pieces()
+        handle = self._open()
         try:
-            handle = os.open(self.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-        except OSError as error:
-            raise WherryError(f"cannot read /{self.entry.path} of the stage: {error.strerror}") from error
+            return (os.read(handle, size + 1),)  # one more than there should be: who writes it counts
+        finally:
+            os.close(handle)
+
+    def _pieces(self) -> Iterator[bytes]:
+        handle = self._open()
         try:
-            while size > 0 and (piece := os.read(handle, min(size, _PIECE))):
-                size -= len(piece)
+            while piece := os.read(handle, _PIECE):
                 yield piece
         finally:
             os.close(handle)
+
+    def _open(self) -> int:
+        try:
+            return os.open(self.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except OSError as error:
+            raise WherryError(f"cannot read /{self.row[0]} of the stage: {error.strerror}") from error
 
 
 def upper(folder: str) -> Iterator[Change]:
@@ -70,17 +90,15 @@ def upper(folder: str) -> Iterator[Change]:
     links: dict[int, str] = {}
     for path, item, status in _walk(folder):
         if stat.S_ISCHR(status.st_mode) and status.st_rdev == 0:
-            above, _, name = path.rpartition("/")
-            hidden = f"{above}/{_WHITEOUT}{name}" if above else _WHITEOUT + name
-            yield Change(Entry(hidden, "file", 0o644, mtime=int(status.st_mtime)))
+            yield _marker(_whiteout(path), int(status.st_mtime))
             continue
         attributes = _attributes(item)
         change = _change(path, item, status, attributes, links)
         if change is None:
             continue
         yield change
-        if stat.S_ISDIR(status.st_mode) and any(attributes.get(name) == b"y" for name in _OPAQUE_ATTRIBUTES):
-            yield Change(Entry(f"{path}/{_OPAQUE}", "file", 0o644, mtime=int(status.st_mtime)))
+        if attributes and stat.S_ISDIR(status.st_mode) and any(item in _OPAQUE_ATTRIBUTES for item in attributes):
+            yield _marker(f"{path}/{_OPAQUE}", int(status.st_mtime))
 
 
 def seen(folder: str) -> dict[str, Seen]:
@@ -109,9 +127,8 @@ def differences(folder: str, before: Mapping[str, Seen], lent: Collection[str] =
     gone = [path for path in before if path not in there]
     hidden = {path for path in gone if path.rpartition("/")[0] in there or "/" not in path}
     for path in hidden:
-        above, _, name = path.rpartition("/")
-        whiteout = f"{above}/{_WHITEOUT}{name}" if above else _WHITEOUT + name
-        changed[whiteout] = Change(Entry(whiteout, "file", 0o644))
+        whiteout = _whiteout(path)
+        changed[whiteout] = _marker(whiteout)
     for path in list(changed):
         for folder_path in parents(path):
             if folder_path not in changed:
@@ -133,18 +150,34 @@ def _walk(folder: str) -> Iterator[tuple[str, str, os.stat_result]]:
 
 
 def _listing(folder: str, prefix: str) -> list[tuple[str, str, os.stat_result]]:
-    with os.scandir(folder) as items:
-        found = [(prefix + item.name, item.path, item.stat(follow_symlinks=False)) for item in items]
+    handle = os.open(folder, _FOLDER)  # as long as it is open, what is in it is found sooner
+    try:
+        with os.scandir(handle) as items:
+            found = [(prefix + item.name, f"{folder}/{item.name}", item.stat(follow_symlinks=False)) for item in items]
+    finally:
+        os.close(handle)
     found.sort(reverse=True)
     return found
 
 
+def _whiteout(path: str) -> str:
+    above, _, name = path.rpartition("/")
+    return f"{above}/{_WHITEOUT}{name}" if above else _WHITEOUT + name
+
+
+def _marker(path: str, mtime: int = 0) -> Change:
+    """An empty file that means something by its name."""
+    return Change((path, "file", 0o644, 0, 0, 0, mtime, "", 0, 0, (), ""))
+
+
 def _change(
-    path: str, real: str, status: os.stat_result, attributes: Mapping[str, bytes], links: dict[int, str]
+    path: str, real: str, status: os.stat_result, attributes: Attributes, links: dict[int, str]
 ) -> Change | None:
-    kind = _KINDS.get(stat.S_IFMT(status.st_mode))
+    mode = status.st_mode
+    kind = _KINDS.get(stat.S_IFMT(mode))
     if kind is None:
         return None
+    mode, mtime = stat.S_IMODE(mode), int(status.st_mtime)
     link, size, major, minor = "", 0, 0, 0
     if kind == "symlink":
         link = os.readlink(real)
@@ -153,41 +186,29 @@ def _change(
     if kind != "dir" and status.st_nlink > 1:
         first = links.setdefault(status.st_ino, path)
         if first != path:
-            return Change(Entry(path, "hardlink", stat.S_IMODE(status.st_mode), link=first, mtime=int(status.st_mtime)))
+            return Change((path, "hardlink", mode, 0, 0, 0, mtime, first, 0, 0, (), ""))
     if kind == "file":
         size = status.st_size
     if attributes:
-        attributes = {name: value for name, value in attributes.items() if not name.startswith(_BOOKKEEPING)}
-    entry = Entry(
-        path,
-        kind,
-        stat.S_IMODE(status.st_mode),
-        size,
-        status.st_uid,
-        status.st_gid,
-        int(status.st_mtime),
-        link,
-        major,
-        minor,
-        attributes,
-    )
-    return Change(entry, real if kind == "file" else "")
+        attributes = tuple(item for item in attributes if not item[0].startswith(_BOOKKEEPING))
+    row: Row = (path, kind, mode, size, status.st_uid, status.st_gid, mtime, link, major, minor, attributes, "")
+    return Change(row, real if kind == "file" else "")
 
 
-def _attributes(real: str) -> Mapping[str, bytes]:
-    found: dict[str, bytes] = {}
+def _attributes(real: str) -> Attributes:
     try:
         names = os.listxattr(real, follow_symlinks=False)
     except OSError as error:
         if error.errno in _NO_ATTRIBUTES:
-            return _NOTHING
+            return ()
         raise
+    found: dict[str, bytes] = {}
     for name in names:
         if name.startswith(("system.", "security.selinux", "security.apparmor")):
             continue  # the host's policy, or an ACL in the kernel's own form, which layers do not hold
         with suppress(OSError):
             found[name] = os.getxattr(real, name, follow_symlinks=False)
-    return found or _NOTHING
+    return tuple(sorted(found.items()))
 
 
 def _seen(status: os.stat_result) -> Seen:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
+from hashlib import sha256
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -31,7 +31,7 @@ class LayerWriter:
         self._blob = blobs.writer()
         self._compression = compression
         self._compressor = compressor(compression)
-        self._plain = hashlib.sha256()
+        self._plain = sha256()
         self._size = 0
         self._pieces: list[bytes] = []
         self._held = 0
@@ -50,46 +50,35 @@ class LayerWriter:
 
         ``content`` is the SHA-256 (hex) of the data, if it is known.
         """
-        self._write(tar.header(entry))
-        if entry.kind != "file":
-            if self.rows is not None:
-                self._record(entry, "")
-            return
-        hashed = hashlib.sha256() if self.rows is not None and not content else None
-        length = 0
-        for piece in (data,) if isinstance(data, bytes) else data:
-            length += len(piece)
-            if hashed is not None:
-                hashed.update(piece)
-            self._write(piece)
-        if length != entry.size:
-            raise WherryError(f"{entry.path}: {length} bytes where {entry.size} were announced")
-        self._write(tar.padding(length))
-        if self.rows is not None:
-            self._record(entry, hashed.hexdigest() if hashed is not None else content)
+        from wherry.layers.records import row_of
+
+        self.add_row(row_of(entry, content), (data,) if isinstance(data, bytes) else data)
 
     def add_row(self, row: Row, data: Iterable[bytes] = ()) -> None:
         """Append an entry given as plain values (see :mod:`~wherry.layers.records`), its hash among them if known."""
         path, kind, mode, size, uid, gid, mtime, link, *_, xattrs, content = row
         head = None if xattrs else tar.plain_header(path, kind, mode, size, uid, gid, mtime, link)
-        if head is None or (kind == "file" and not content):
+        if head is None:
             from wherry.layers.records import entry_of
 
-            self.add(entry_of(row), data, content)
-            return
+            head = tar.header(entry_of(row))
         self._write(head)
+        if kind == "file":
+            hashed = sha256() if self.rows is not None and not content else None
+            length = 0
+            for piece in data:
+                length += len(piece)
+                self._write(piece)
+                if hashed is not None:
+                    hashed.update(piece)
+            if length != size:
+                raise WherryError(f"{path}: {length} bytes where {size} were announced")
+            if length % tar.BLOCK:
+                self._write(tar.padding(length))
+            if hashed is not None:
+                row = (*row[:-1], hashed.hexdigest())
         if self.rows is not None:
             self.rows.append(row)
-        if kind != "file":
-            return
-        length = 0
-        for piece in data:
-            length += len(piece)
-            self._write(piece)
-        if length != size:
-            raise WherryError(f"{path}: {length} bytes where {size} were announced")
-        if length % tar.BLOCK:
-            self._write(tar.padding(length))
 
     def finish(self) -> Layer:
         """End the stream, put the blob into the store and give the layer."""
@@ -100,12 +89,6 @@ class LayerWriter:
         digest, size = self._blob.commit()
         diff_id = Digest("sha256:" + self._plain.hexdigest())
         return Layer(Descriptor(self._compression.media_type, digest, size), diff_id, self._size)
-
-    def _record(self, entry: Entry, content: str) -> None:
-        from wherry.layers.records import row_of
-
-        assert self.rows is not None
-        self.rows.append(row_of(entry, content))
 
     def _write(self, data: bytes) -> None:
         self._pieces.append(data)

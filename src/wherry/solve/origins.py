@@ -22,6 +22,7 @@ from wherry.solve.work import Work
 if TYPE_CHECKING:
     from wherry.layers.source import SourceTree
     from wherry.sources.named import NamedContext
+    from wherry.sources.tree import ContextTree
 
 Stages = Mapping[str, Snapshot]
 
@@ -31,7 +32,7 @@ class _Opened:
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
-        self.tree: SourceTree | None = None
+        self.tree: ContextTree | None = None
         self.image: Snapshot | None = None
         self.held = ExitStack()
         weakref.finalize(self, _let_go, self.held)
@@ -51,8 +52,8 @@ def origin_state(origin: Origin, work: Work, task: Task, stages: Stages) -> str:
     match _meant(origin, work):
         case StageRef(stage):
             return state_of(stages[stage])
-        case BuildContext():
-            return ""
+        case BuildContext() as context:
+            return _context(context, work, task).state
         case Base() as base:
             return state_of(_image(base, work, task))
         case _ as never:
@@ -67,11 +68,7 @@ def origin_tree(origin: Origin, work: Work, task: Task, stages: Stages) -> Itera
             with stage_tree(stages[stage], work) as tree:
                 yield tree
         case BuildContext() as context:
-            opened = _opened(context, work)
-            with opened.lock:
-                if opened.tree is None:
-                    opened.tree = _read_context(context, work, task, opened.held)
-            yield opened.tree
+            yield _context(context, work, task)
         case Base() as base:
             with stage_tree(_image(base, work, task), work) as tree:
                 yield tree
@@ -114,9 +111,17 @@ def _image(base: Base, work: Work, task: Task) -> Snapshot:
         return opened.image
 
 
-def _read_context(origin: BuildContext, work: Work, task: Task, held: ExitStack) -> SourceTree:
+def _context(origin: BuildContext, work: Work, task: Task) -> ContextTree:
+    opened = _opened(origin, work)
+    with opened.lock:
+        if opened.tree is None:
+            opened.tree = _read_context(origin, work, task, opened.held)
+        return opened.tree
+
+
+def _read_context(origin: BuildContext, work: Work, task: Task, held: ExitStack) -> ContextTree:
     from wherry.solve.copy.project import context_patterns
-    from wherry.sources.context import Memory, walk
+    from wherry.sources.context import Memory, seen_as, walk
     from wherry.sources.ignore import Patterns
     from wherry.sources.named import FolderContext, open_named
     from wherry.sources.tree import ContextTree
@@ -128,7 +133,8 @@ def _read_context(origin: BuildContext, work: Work, task: Task, held: ExitStack)
         folder = held.enter_context(open_named(named, store=work.store, fetcher=work.fetcher, task=task))
         root, patterns = folder.root, Patterns(folder.ignore)
     memory = Memory(work.store.path, root, work.store.scratch())
-    return ContextTree(walk(root, patterns, normalise=False), memory)
+    files = walk(root, patterns, normalise=False)
+    return ContextTree(files, memory, seen_as(root, files))
 
 
 @contextmanager

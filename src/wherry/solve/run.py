@@ -14,6 +14,7 @@ from wherry.errors import Place, WherryError
 from wherry.events import Task
 from wherry.image import Layer
 from wherry.layers.changes import Change, differences, seen, upper
+from wherry.layers.garbage import uncollected
 from wherry.plan import Instruction, Run
 from wherry.sandbox import (
     Command,
@@ -240,15 +241,15 @@ class _Execution:
 
         plan, store = self._work.plan, self._work.store
         some = False
-        with LayerWriter(store.blobs, self._work.options.compression, records=True) as writer:
+        with uncollected(), LayerWriter(store.blobs, self._work.options.compression, records=True) as writer:
             for change in changes:
                 some = True
-                entry = change.entry
-                if plan.times != "real" and entry.mtime > plan.epoch:
-                    entry = replace(entry, mtime=plan.epoch)
-                writer.add(entry, change.read() if entry.kind == "file" and change.path else b"")
+                row = change.row
+                if plan.times != "real" and row[6] > plan.epoch:
+                    row = (*row[:6], plan.epoch, *row[7:])
+                writer.add_row(row, change.read() if change.path else ())
             layer = writer.finish()
-        keep_records(store, layer.descriptor.digest, writer.rows or ())
+            keep_records(store, layer.descriptor.digest, writer.rows or ())
         return layer, some
 
 

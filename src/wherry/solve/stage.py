@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -61,20 +60,6 @@ def instruction_of(step: Step) -> Instruction:
     """The words of ``step``, its title if it has none."""
     found = getattr(step, "instruction", None)
     return found if isinstance(found, Instruction) else Instruction(title(step), title(step), Place(""))
-
-
-@contextmanager
-def uncollected() -> Iterator[None]:
-    """Put the garbage collector off: trees are many small objects that all live on, and it would look through them
-    again and again, at twice the cost of making them.
-    """
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 @contextmanager

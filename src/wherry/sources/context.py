@@ -10,7 +10,6 @@ times or owners: a checkout made anew is the same context.
 from __future__ import annotations
 
 import errno
-import gc
 import marshal
 import os
 import stat
@@ -27,6 +26,7 @@ from typing import cast
 from wherry.errors import UsageError, WherryError
 from wherry.image.digest import Digest
 from wherry.layers.entry import Entry, Kind
+from wherry.layers.garbage import uncollected
 from wherry.layers.records import Row, entry_of, row_of
 from wherry.sources.ignore import Patterns, State
 from wherry.store.files import write_atomic
@@ -47,7 +47,7 @@ Stamp = bytes
 """A file's size, modification time and status change time (nanoseconds), and inode, packed: only ever compared."""
 
 _NO_STAMP: Stamp = bytes(32)
-_STAMP = struct.Struct("<qqqQ")
+_STAMP = struct.Struct("=qqqQ")
 
 
 def stamp_of(status: os.stat_result) -> Stamp:
@@ -128,22 +128,6 @@ class ContextFile:
         return content.hexdigest()
 
 
-@contextmanager
-def many_values() -> Iterator[None]:
-    """Within the block a great many small values are made that all live on.
-
-    The garbage collector would look through them again and again, for half as long as it takes to make them.
-    """
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.freeze()  # it would begin with looking through them
-            gc.enable()
-
-
 def walk(
     root: Path, patterns: Patterns | None = None, *, epoch: int | None = None, normalise: bool = True
 ) -> tuple[ContextFile, ...]:
@@ -158,7 +142,7 @@ def walk(
     if not root.is_dir():
         problem = "is not a directory" if root.exists() else "does not exist"
         raise UsageError(f"the build context {root} {problem}")
-    with many_values():
+    with uncollected():
         files = _walk(os.fspath(root), patterns or Patterns(), epoch, normalise)
         files.sort(key=_path)
     return tuple(files)
@@ -303,12 +287,38 @@ def digest(files: Iterable[ContextFile], memory: Memory | None = None) -> Digest
     return Digest("sha256:" + whole.hexdigest())
 
 
+def seen_as(root: Path, files: Sequence[ContextFile]) -> str:
+    """What tells ``files``, found in ``root``, from all others: their names, attributes and stamps; nothing is read.
+
+    It is empty where one was changed so shortly ago that it may change again unseen, as in :class:`Memory`, and where
+    to remember something of so few costs more than to find it out again.
+    """
+    if not _worth(files):
+        return ""
+    stamps = b"".join([file.stamp for file in files])
+    numbers = memoryview(stamps).cast("q")
+    if max(max(numbers[at::4]) for at in (1, 2)) >= time.time_ns() - _RACY:
+        return ""
+    names = [f"{root.absolute()}\0{len(files)}", *(file.row[0] for file in files), ""]
+    whole = sha256("\0".join(names).encode("utf-8", "surrogateescape"))
+    whole.update(stamps)
+    # Whatever else a regular file is, its status change time tells it; what has no stamp, its attributes.
+    others = [(*file.row[:6], *file.row[7:]) for file in files if file.row[1] != "file"]
+    whole.update(repr(others).encode("utf-8", "surrogateescape"))
+    return whole.hexdigest()
+
+
+def _worth(files: Sequence[ContextFile]) -> bool:
+    """Whether to remember what ``files`` hold costs less than to read them again."""
+    return len(files) >= _WORTH_FILES or sum(file.row[3] for file in files) >= _WORTH_BYTES
+
+
 def hash_missing(files: Sequence[ContextFile], hashes: list[str]) -> bool:
     """Put the hashes of regular ``files`` into ``hashes`` where there is none; whether that is worth remembering."""
     missing = [number for number, content in enumerate(hashes) if not content]
     for number, content in _hashed(missing, files):
         hashes[number] = content
-    return len(missing) >= _WORTH_FILES or sum(files[number].row[3] for number in missing) >= _WORTH_BYTES
+    return _worth([files[number] for number in missing])
 
 
 def _hashed(numbers: Sequence[int], files: Sequence[ContextFile]) -> Iterator[tuple[int, str]]:
@@ -408,5 +418,5 @@ class Memory:
 def _by_name(names: str, stamps: bytes, hashes: str) -> Mapping[str, tuple[Stamp, str]]:
     every = (stamps[at : at + 32] for at in range(0, len(stamps), 32))
     contents = (hashes[at : at + 64] for at in range(0, len(hashes), 64))
-    with many_values():
+    with uncollected():
         return dict(zip(names.split("\0"), zip(every, contents, strict=True), strict=True))

@@ -6,12 +6,14 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
+from threading import Lock
 from typing import BinaryIO
 
 from wherry.errors import WherryError
+from wherry.layers.garbage import uncollected
 from wherry.layers.source import File, Read
 from wherry.layers.tree import Content, Node, Tree
-from wherry.sources.context import ContextFile, Memory, Stamp, hash_missing, many_values, stamp_of
+from wherry.sources.context import ContextFile, Memory, Stamp, hash_missing, stamp_of
 
 _FEW = 50
 _FEW_BYTES = 1 << 20  # as much as is hashed in a millisecond or so
@@ -23,15 +25,25 @@ _OPEN = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
 class ContextTree:
     """The files of a context that were found by :func:`~wherry.sources.context.walk`, sorted.
 
-    Names of one file (hard links) share a content.
+    Names of one file (hard links) share a content. ``state`` tells the files from all others, if that is known.
     """
 
-    def __init__(self, files: Sequence[ContextFile], memory: Memory | None = None) -> None:
+    def __init__(self, files: Sequence[ContextFile], memory: Memory | None = None, state: str = "") -> None:
+        self.state = state
         self._files = files
         self._memory = memory
         self._recalled = memory is None
+        self._lock = Lock()
+        self._tree: Tree | None = None
         self._contents: list[Content] = []
-        self.tree = _tree(files, self._contents)
+
+    @property
+    def tree(self) -> Tree:
+        """The names; made when somebody asks for them: who knows the state need not."""
+        with self._lock:
+            if self._tree is None:
+                self._tree = _tree(self._files, self._contents)
+            return self._tree
 
     def know(self, files: Sequence[File]) -> None:
         """Hash what was not hashed before, or has changed since."""
@@ -80,7 +92,7 @@ def _tree(files: Sequence[ContextFile], contents: list[Content]) -> Tree:
     tree = Tree()
     folders: dict[str, Node] = {"": tree.root}
     names: dict[Stamp, Content] = {}
-    with many_values():
+    with uncollected():
         for number, file in enumerate(files):
             row = file.row
             path = row[0]

@@ -11,15 +11,15 @@ from wherry.errors import UsageError
 from wherry.events import Task
 from wherry.image import Layer
 from wherry.image.json import as_str
+from wherry.layers.garbage import uncollected
 from wherry.layers.source import MemoryTree, SourceTree
 from wherry.plan import Copy, CopySource, Git, Inline, Remote
-from wherry.solve.copy.modes import folder_mode, parse_mode
 from wherry.solve.copy.selection import Chosen, choose, content_digest
 from wherry.solve.keys import cache_key
 from wherry.solve.origins import git_tree, origin_state, origin_tree, remote_tree
 from wherry.solve.results import layer_once, now, result_once
 from wherry.solve.snapshot import Result, Snapshot
-from wherry.solve.stage import instruction_of, look_of, placed, stage_tree, state_of, times_key, uncollected
+from wherry.solve.stage import instruction_of, look_of, placed, stage_tree, state_of, times_key
 from wherry.solve.work import Work
 
 Stages = Mapping[str, Snapshot]
@@ -66,6 +66,8 @@ def _layer(step: Copy, chosen: Sequence[Chosen], snapshot: Snapshot, work: Work,
             )
         look = replace(look_of(work), owner=find_owner(step.owner, own, task.note))
         if step.mode:
+            from wherry.solve.copy.modes import folder_mode, parse_mode
+
             look = replace(look, mode=parse_mode(step.mode), folder=folder_mode(step.mode))
         target = Target(own)
         for one in chosen:
