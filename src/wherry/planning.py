@@ -60,7 +60,7 @@ def planned(
     Raises :class:`~wherry.errors.WherryError` if the context, the Dockerfile or a base makes no sense.
     """
     if isinstance(request, ProjectOptions):
-        from wherry.frontends.python import plans
+        from wherry.frontends.python.planner import plans
 
         folder = project_folder(context)
         yield Planned(plans(folder, request), folder, {})

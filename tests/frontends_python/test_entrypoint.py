@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from wherry.errors import UsageError
-from wherry.frontends.python import ProjectOptions, plan
+from wherry.frontends.python import ProjectOptions
+from wherry.frontends.python.planner import plan
 from wherry.plan import Configure, Fact
 
 Project = Callable[[dict[str, str]], Path]

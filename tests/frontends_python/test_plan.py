@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wherry.errors import UsageError, WherryError
-from wherry.frontends.python import ProjectOptions, plan, plans
+from wherry.frontends.python import ProjectOptions
 from wherry.frontends.python.base import fits, has_shell
+from wherry.frontends.python.planner import plan, plans
 from wherry.image.platform import Platform
 from wherry.plan import (
     DEFAULT_EPOCH,

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from wherry.errors import UsageError, WherryError
-from wherry.frontends.python import ProjectOptions, plans
+from wherry.frontends.python import ProjectOptions
 from wherry.frontends.python.document import Document
 from wherry.frontends.python.folder import Folder
+from wherry.frontends.python.planner import plans
 from wherry.frontends.python.requirements import Needs, find
 
 Project = Callable[..., Path]

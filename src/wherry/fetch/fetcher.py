@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-import random
 import re
 import stat
 import threading
@@ -472,6 +471,8 @@ class _Attempt:
                 f"{redacted(self._url)}: {error} ({_ATTEMPTS} attempts)",
                 hint="Check the network and the proxy settings; with --offline what is cached serves.",
             ) from error
+        import random
+
         delay = _FIRST_DELAY * 2 ** (self._number - 1) * (0.5 + random.random())
         if self._stop.wait(max(delay, _seconds(error.after))):
             raise Stopped

@@ -12,7 +12,6 @@ from wherry.plan import Base
 from wherry.solve.work import Options, Work
 from wherry.sources import open_source
 from wherry.sources.base import Facts, names_path
-from wherry.sources.inspect import inspect
 from wherry.store import Store
 
 
@@ -72,4 +71,6 @@ def open_image(
 
 def facts_of(image: Image, work: Work) -> Facts:
     """What is known of the content of ``image``."""
+    from wherry.sources.inspect import inspect
+
     return inspect(image, work.store)

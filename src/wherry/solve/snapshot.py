@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from wherry.image import History, Image, Layer, RuntimeConfig
 from wherry.plan import Base, Instruction, Requirements
-from wherry.sources.base import Facts
-from wherry.wheels.distribution import Distribution, Project
+
+if TYPE_CHECKING:
+    from wherry.sources.base import Facts
+    from wherry.wheels.distribution import Distribution, Project
 
 COMMENT = "buildkit.dockerfile.v0"
 """What Docker's builder writes beside each instruction's line of history."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 from itertools import pairwise
+from threading import Lock
 from typing import assert_never
 
 from wherry.events import Task
@@ -47,7 +47,7 @@ def solve(work: Work) -> Image:
     """Build the target of ``work.plan``. Raises :class:`~wherry.errors.WherryError` if a step fails."""
     plan = work.plan
     stages = needed_stages(plan)
-    building = Building(work, plan)
+    building = Building(work)
     snapshots = building.in_turn(stages) if _is_chain(stages) else building.side_by_side(stages)
     return _image(plan, snapshots[plan.target])
 
@@ -80,10 +80,10 @@ def _is_chain(stages: list[Stage]) -> bool:
 class Building:
     """The stages of one Plan being built. A base that several start from is opened once."""
 
-    def __init__(self, work: Work, plan: Plan) -> None:
+    def __init__(self, work: Work) -> None:
         self._work = work
-        self._many = len(plan.stages) > 1
-        self._bases: dict[Base, Future[Snapshot]] = {}
+        self._bases: dict[Base, Snapshot] = {}
+        self._opening: dict[Base, Lock] = {}
 
     def in_turn(self, stages: list[Stage]) -> dict[str, Snapshot]:
         """Build one after the other."""
@@ -94,6 +94,8 @@ class Building:
 
     def side_by_side(self, stages: list[Stage]) -> dict[str, Snapshot]:
         """Build each as soon as those that it needs are there. The first failure ends the build."""
+        from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+
         snapshots: dict[str, Snapshot] = {}
         waiting = list(stages)
         running: dict[Future[Snapshot], str] = {}
@@ -126,15 +128,11 @@ class Building:
 
     def _base(self, stage: Stage, base: Base, work: Work, task: Task) -> Snapshot:
         """The base of ``stage``; who asks first opens it, others wait."""
-        future: Future[Snapshot] = Future()
-        opening = self._bases.setdefault(base, future)
-        if opening is future:
-            try:
-                future.set_result(open_base(base, work, task, inspected=needs_python(stage) or base.bytecode))
-            except BaseException as error:
-                future.set_exception(error)
-                raise
-        return opening.result()
+        with self._opening.setdefault(base, Lock()):
+            if base not in self._bases:
+                inspected = needs_python(stage) or base.bytecode
+                self._bases[base] = open_base(base, work, task, inspected=inspected)
+            return self._bases[base]
 
 
 def needs_python(stage: Stage) -> bool:

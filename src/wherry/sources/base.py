@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from wherry.events import Task
 from wherry.image import Image, Platform
-from wherry.target import Interpreter, Libc
+
+if TYPE_CHECKING:
+    from wherry.target import Interpreter, Libc
 
 
 @dataclass(frozen=True, slots=True)

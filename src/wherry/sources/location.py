@@ -1,6 +1,7 @@
 """Where a build context is: a directory, a tar archive, a git repository, a URL, or standard input.
 
-Whatever is no directory of this machine is unpacked into one, which goes when the build ends.
+Whatever is no directory of this machine is unpacked into one, which goes when the build ends. What that takes is
+imported where it is done: most contexts are directories.
 """
 
 # ruff: noqa: PTH112, PTH113 (os.path.isdir and isfile: they raise nothing, whatever they are given)
@@ -20,10 +21,7 @@ from wherry.errors import UsageError, WherryError
 from wherry.events import Task
 from wherry.fetch import Fetcher
 from wherry.plan import Git
-from wherry.sources.archive import is_archive, unpack_context
-from wherry.sources.git import checked_out, resolve_git
 from wherry.sources.giturl import parse_git
-from wherry.sources.remote import fetch_remote
 from wherry.store import Store
 from wherry.store.files import remove_tree, storing
 from wherry.urls import redacted
@@ -72,6 +70,8 @@ def open_context(
         with _scratch(store) as folder:
             yield _from_url(text, folder, store, fetcher, task)
     elif os.path.isfile(text):
+        from wherry.sources.archive import is_archive
+
         with _scratch(store) as folder, _opened(text) as file:
             head = file.read(_HEAD)
             file.seek(0)
@@ -119,6 +119,8 @@ def _scratch(store: Store) -> Iterator[Path]:
 
 
 def _unpacked(stream: BinaryIO, folder: Path, what: str, *, from_stdin: bool = False) -> OpenedContext:
+    from wherry.sources.archive import unpack_context
+
     root = folder / "context"
     unpack_context(stream, root, what)
     return OpenedContext(root, ours=True, from_stdin=from_stdin)
@@ -126,6 +128,8 @@ def _unpacked(stream: BinaryIO, folder: Path, what: str, *, from_stdin: bool = F
 
 def _from_stream(stream: BinaryIO, folder: Path) -> OpenedContext:
     """A tar archive, which goes to a file first as its reader seeks; or a Dockerfile."""
+    from wherry.sources.archive import is_archive
+
     head = _exactly(stream, _HEAD)
     if not head:
         raise UsageError("standard input is empty", hint="It should be a Dockerfile or a tar archive of the context.")
@@ -156,6 +160,9 @@ def _exactly(stream: BinaryIO, size: int) -> bytes:
 
 
 def _from_url(url: str, folder: Path, store: Store, fetcher: Fetcher, task: Task) -> OpenedContext:
+    from wherry.sources.archive import is_archive
+    from wherry.sources.remote import fetch_remote
+
     with task.step(f"fetch {redacted(url)}") as part:
         found = fetch_remote(url, store=store, fetcher=fetcher, task=part)
     with found.path.open("rb") as file:
@@ -175,6 +182,8 @@ def _from_url(url: str, folder: Path, store: Store, fetcher: Fetcher, task: Task
 
 @contextmanager
 def _from_git(git: Git, store: Store, fetcher: Fetcher, task: Task) -> Iterator[OpenedContext]:
+    from wherry.sources.git import checked_out, resolve_git
+
     with task.step(f"fetch {redacted(git.url)}") as part:
         commit = resolve_git(git, store=store, fetcher=fetcher, task=part)
         part.detail = commit[:12]

@@ -1,8 +1,12 @@
-"""The instructions of a Dockerfile, as written: nothing is expanded yet."""
+"""The instructions of a Dockerfile, as written: nothing is expanded yet.
+
+Each begins with ``span``, where it stands, and ``text``, its words with continuation lines joined. They are named
+tuples, which take a fraction of a data class's time to define: every build waits for that.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from wherry.frontends.dockerfile.errors import Span
 from wherry.frontends.dockerfile.source import Heredoc
@@ -11,77 +15,77 @@ from wherry.plan import Healthcheck, RunNetwork, Security
 Pairs = tuple[tuple[str, str], ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Written:
-    """What all have: where the instruction stands, and its text, continuation lines joined."""
+class From(NamedTuple):
+    """FROM: begins a stage. ``name`` is lower case; ``comments`` those above it."""
 
     span: Span
     text: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class From(Written):
-    """FROM: begins a stage. ``name`` is lower case; ``comments`` those above it."""
-
     base: str
     name: str = ""
     platform: str = ""
     comments: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Arg(Written):
+class Arg(NamedTuple):
     """ARG: names and defaults; None is none."""
 
+    span: Span
+    text: str
     args: tuple[tuple[str, str | None], ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Env(Written):
+class Env(NamedTuple):
     """ENV."""
 
+    span: Span
+    text: str
     pairs: Pairs
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Label(Written):
+class Label(NamedTuple):
     """LABEL."""
 
+    span: Span
+    text: str
     pairs: Pairs
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Command(Written):
-    """What RUN, CMD and ENTRYPOINT have: words in the exec form, or one text in the shell form."""
+class Run(NamedTuple):
+    """RUN: words in the exec form, or one text in the shell form. ``network`` None is the build's."""
 
+    span: Span
+    text: str
     words: tuple[str, ...]
     shell: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Run(Command):
-    """RUN. ``network`` None is the build's."""
-
     mounts: tuple[str, ...] = ()
     network: RunNetwork | None = None
     security: Security = "sandbox"
     heredocs: tuple[Heredoc, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cmd(Command):
-    """CMD."""
+class Cmd(NamedTuple):
+    """CMD, as RUN in one of two forms."""
+
+    span: Span
+    text: str
+    words: tuple[str, ...]
+    shell: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entrypoint(Command):
-    """ENTRYPOINT."""
+class Entrypoint(NamedTuple):
+    """ENTRYPOINT, as RUN in one of two forms."""
+
+    span: Span
+    text: str
+    words: tuple[str, ...]
+    shell: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Files(Written):
-    """What COPY and ADD have."""
+class Copy(NamedTuple):
+    """COPY. ``origin`` is ``--from``."""
 
+    span: Span
+    text: str
     sources: tuple[str, ...]
     heredocs: tuple[Heredoc, ...]
     destination: str
@@ -89,87 +93,101 @@ class Files(Written):
     mode: str = ""
     link: bool = False
     exclude: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Copy(Files):
-    """COPY. ``origin`` is ``--from``."""
-
     origin: str = ""
     parents: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Add(Files):
+class Add(NamedTuple):
     """ADD. None is what the kind of source asks for."""
 
+    span: Span
+    text: str
+    sources: tuple[str, ...]
+    heredocs: tuple[Heredoc, ...]
+    destination: str
+    owner: str = ""
+    mode: str = ""
+    link: bool = False
+    exclude: tuple[str, ...] = ()
     checksum: str = ""
     keep_git: bool | None = None
     unpack: bool | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Workdir(Written):
+class Workdir(NamedTuple):
     """WORKDIR."""
 
+    span: Span
+    text: str
     path: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class User(Written):
+class User(NamedTuple):
     """USER."""
 
+    span: Span
+    text: str
     user: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Expose(Written):
+class Expose(NamedTuple):
     """EXPOSE, its words sorted."""
 
+    span: Span
+    text: str
     ports: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Volume(Written):
+class Volume(NamedTuple):
     """VOLUME."""
 
+    span: Span
+    text: str
     paths: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Health(Written):
+class Health(NamedTuple):
     """HEALTHCHECK."""
 
+    span: Span
+    text: str
     healthcheck: Healthcheck
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shell(Written):
+class Shell(NamedTuple):
     """SHELL."""
 
+    span: Span
+    text: str
     words: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StopSignal(Written):
+class StopSignal(NamedTuple):
     """STOPSIGNAL."""
 
+    span: Span
+    text: str
     signal: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Onbuild(Written):
+class Onbuild(NamedTuple):
     """ONBUILD: the trigger's text, here-documents below it."""
 
+    span: Span
+    text: str
     trigger: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Maintainer(Written):
+class Maintainer(NamedTuple):
     """MAINTAINER."""
 
+    span: Span
+    text: str
     author: str
 
+
+Command = Run | Cmd | Entrypoint
+"""What has an exec form and a shell form."""
 
 Statement = (
     Arg
