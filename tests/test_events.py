@@ -81,6 +81,14 @@ def test_lines_and_notes_are_passed_on(reporter: Reporter, heard: list[Event]) -
     assert heard[-1] == Note("by the way")
 
 
+def test_a_note_is_told_once(reporter: Reporter, heard: list[Event]) -> None:
+    with reporter.step("one") as task:
+        task.note("no network")
+    reporter.note("no network")
+    reporter.note("no clock")
+    assert [event for event in heard if isinstance(event, Note)] == [Note("no network"), Note("no clock")]
+
+
 def test_two_reporters_never_give_the_same_number(heard: list[Event]) -> None:
     for _ in range(2):
         with Reporter(heard.append).step("work"):

@@ -121,6 +121,7 @@ class Reporter:
     def __init__(self, listener: Listener | None = None) -> None:
         self._listener = listener
         self._lock = threading.Lock()
+        self._noted: set[str] = set()
 
     def send(self, event: Event) -> None:
         """Hand ``event`` to the listener."""
@@ -129,8 +130,12 @@ class Reporter:
                 self._listener(event)
 
     def note(self, message: str) -> None:
-        """Tell the user something that stops nothing."""
-        self.send(Note(message))
+        """Tell the user something that stops nothing; once, however many steps say it."""
+        with self._lock:
+            known = message in self._noted
+            self._noted.add(message)
+        if not known:
+            self.send(Note(message))
 
     @contextmanager
     def step(self, title: str, total: int | None = None, *, parent: int | None = None) -> Iterator[Task]:

@@ -108,11 +108,15 @@ Origin = StageRef | BuildContext | Base
 
 @dataclass(frozen=True, slots=True)
 class Instruction:
-    """The words of a Dockerfile that a step comes from: as it is shown, as history has it, and where it stands."""
+    """The words of a Dockerfile that a step comes from: as it is shown, as history has it, and where it stands.
+
+    ``created_by`` is empty where the history says nothing of it; ``excerpt`` are the lines around it, for errors.
+    """
 
     text: str
     created_by: str
     place: Place
+    excerpt: str = field(default="", repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -336,7 +340,8 @@ def to_json(value: object) -> Json:
         parts: dict[str, Json] = {"kind": type(value).__name__}
         for part in fields(value):
             name = "requirement_kind" if part.name == "kind" else part.name
-            parts[name] = to_json(getattr(value, part.name))
+            if part.repr:
+                parts[name] = to_json(getattr(value, part.name))
         return parts
     if isinstance(value, tuple):
         return [to_json(item) for item in value]

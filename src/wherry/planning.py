@@ -76,7 +76,8 @@ def is_dockerfile_build(context: Path | str, frontend: Frontend) -> bool:
     folder = Path(context)
     if not folder.is_dir():
         return folder.is_file() or str(context) == "-" or "://" in str(context) or str(context).startswith("git@")
-    return any((folder / name).is_file() for name in ("Dockerfile", "dockerfile"))
+    # One that is no file, or a link to nothing, is meant to be one: to read it says what is wrong.
+    return any(os.path.lexists(folder / name) for name in ("Dockerfile", "dockerfile"))
 
 
 def project_folder(path: Path | str) -> Path:

@@ -37,6 +37,13 @@ DIFFERENCES: tuple[Difference, ...] = (
         cases=("add/tar-whiteout-names",),
     ),
     Difference(
+        what="Extended attributes of users stay",
+        why="Docker shows attributes like `user.note` to the build and leaves them out of the layers; only file "
+        "capabilities survive. An image that lacks what its build saw is a surprise: what an archive or a stage holds, "
+        "or a RUN sets, is in wherry's layers. From the build context capabilities alone are taken, by both.",
+        cases=("add/tar-special-members", "add/tar-special-members-copied-on"),
+    ),
+    Difference(
         what="A base whose layers have no history has a line for each of them, before those of the instructions",
         why="Such is a folder given as `--build-context`. Docker adds the missing lines at the end, where they stand "
         "for other layers than those that have none.",

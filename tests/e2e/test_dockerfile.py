@@ -437,6 +437,71 @@ def test_an_ordinary_users_images_are_roots(ordinary: Wherry, user: User, shell:
     assert len(diff_ids) == 1
 
 
+# -- what is asked for and what is shown ---------------------------------------------------------------
+
+
+def test_what_a_dockerfile_may_not_ask_for_is_refused_before_anything_runs(shell: Wherry, project: MakeProject) -> None:
+    text = f"FROM {BASE}\nRUN touch /ran\nRUN --security=insecure true\n"
+    folder = project({"Dockerfile": text})
+    refused = shell("build", folder)
+    assert refused.returncode == 2
+    assert "Dockerfile:3: security.insecure is not allowed" in refused.stderr
+    assert "RUN touch" not in refused.stderr
+    shell.ok("build", "--allow", "security.insecure", folder)
+
+
+def test_a_dockerfile_does_not_overrule_that_there_is_no_network(shell: Wherry, project: MakeProject) -> None:
+    folder = project({"Dockerfile": f"FROM {BASE}\nRUN --network=host true\n"})
+    shell.ok("build", folder)
+    refused = shell("build", "--network", "none", folder)
+    assert "network.host is not allowed" in refused.stderr
+    shell.ok("build", "--network", "none", "--allow", "network.host", folder)
+
+
+def test_a_missing_file_is_told_with_its_place_and_the_lines_around_it(shell: Wherry, project: MakeProject) -> None:
+    folder = project({"Dockerfile": f"FROM {BASE}\nWORKDIR /app\nCOPY main.yp .\n", "main.py": ""})
+    said = shell("build", folder).stderr
+    assert 'Dockerfile:3: "/main.yp": not found' in said
+    assert "   3 | >>> COPY main.yp ." in said
+    assert "Did you mean 'main.py'?" in said
+
+
+def test_a_stage_whose_name_is_nearly_right_is_suggested(shell: Wherry, project: MakeProject) -> None:
+    folder = project({"Dockerfile": f"FROM {BASE} AS compile\nFROM {BASE}\nCOPY --from=compil /etc /x\n"})
+    assert "Did you mean 'compile'?" in shell("build", folder).stderr
+
+
+def test_an_error_never_repeats_what_a_terminal_would_obey(shell: Wherry, project: MakeProject) -> None:
+    folder = project({"Dockerfile": f"FROM {BASE}\nRUN printf 'A\\033cB\\033]0;title\\007C\\n'; exit 3\n"})
+    error = shell("build", folder).stderr.partition("wherry: error: ")[2]
+    assert "| ABC" in error
+    assert "\x1b" not in error
+
+
+def test_with_json_every_line_is_an_event(shell: Wherry, project: MakeProject) -> None:
+    good = project({"Dockerfile": f"FROM {BASE}\nENV A=1\n"}, "good")
+    bad = project({"Dockerfile": f"FROM {BASE}\nCOPY none /\n"}, "bad")
+    lines = [json.loads(line) for line in shell.ok("build", "--progress=json", "-t", "j", good).stderr.splitlines()]
+    assert lines[-1]["event"] == "result"
+    assert lines[-1]["names"] == ["j:latest"]
+    failed = shell("build", "--progress=json", bad)
+    lines = [json.loads(line) for line in failed.stderr.splitlines()]
+    assert failed.returncode == 2
+    assert (lines[-1]["event"], lines[-1]["place"]) == ("error", "Dockerfile:2")
+
+
+def test_a_name_that_would_remove_another_is_noted(shell: Wherry, project: MakeProject) -> None:
+    folder = project({"Dockerfile": f"FROM {BASE}\nRUN touch /etc/.wh.hostname\n"})
+    assert "/etc/.wh.hostname" in shell.ok("build", folder).stderr.partition("note:")[2]
+
+
+def test_a_path_that_is_too_long_is_an_error_at_its_place(shell: Wherry, project: MakeProject) -> None:
+    deep = 'n=$(printf "%0200d" 0); cd /; for i in $(seq 20); do mkdir $n && cd $n || exit 1; done'
+    folder = project({"Dockerfile": f"FROM {BASE}\nRUN {deep}\n"})
+    said = shell("build", folder).stderr
+    assert "Dockerfile:2: the command left a path that is too long" in said
+
+
 # -- root without privileges ---------------------------------------------------------------------------
 
 # What Docker's default capabilities and its seccomp filter leave of root: no mounts, no namespaces.

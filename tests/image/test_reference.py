@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from wherry.errors import UsageError
 from wherry.image import Digest, Reference
+from wherry.image.reference import nearest_name
 
 DIGEST = Digest("sha256:" + "ab" * 32)
 
@@ -111,3 +112,18 @@ def test_forms(text: str, full: str, familiar: str) -> None:
 def test_malformed_references_are_refused(text: str) -> None:
     with pytest.raises(UsageError):
         Reference.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [
+        ("pythn", "python:latest"),
+        ("python:3.14-slm", "python:3.14-slim"),
+        ("docker.io/library/pythom", "python:latest"),
+        ("a", None),
+        ("fast", None),
+        ("NOT A NAME", None),
+    ],
+)
+def test_the_nearest_name_is_not_one_that_only_shares_a_tag(name: str, near: str | None) -> None:
+    assert nearest_name(name, ["python:latest", "python:3.14-slim", "plat:latest", "trixie:latest"]) == near

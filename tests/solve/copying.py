@@ -25,7 +25,8 @@ from wherry.store import Store
 
 PLATFORM = Platform("linux", "amd64")
 PLACE = Place("Dockerfile", 3)
-INSTRUCTION = Instruction("COPY a b", "COPY a b # buildkit", PLACE)
+EXCERPT = "   1 | >>> COPY a b"
+INSTRUCTION = Instruction("COPY a b", "COPY a b # buildkit", PLACE, EXCERPT)
 
 Files = Mapping[str, "str | bytes | Entry | None"]
 """Files by path: content; None for a directory; ``-> target`` for a link; an Entry for anything else."""

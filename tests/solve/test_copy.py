@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
-from tests.solve.copying import PLACE, Files, Kitchen, write_context
+from tests.solve.copying import EXCERPT, PLACE, Files, Kitchen, write_context
 
 from wherry.errors import WherryError
 from wherry.layers.entry import Entry
@@ -81,7 +81,7 @@ def test_a_stage_gives_what_a_context_gives(
     ("sources", "destination", "before", "message"),
     [
         (["[bad"], "/", {}, r"\[bad: syntax error in pattern"),
-        (["c.txt"], "/", {}, r'failed to compute cache key: "/c\.txt": not found'),
+        (["c.txt"], "/", {}, r'"/c\.txt": not found'),
         (["d/z"], "/", {}, r'"/d/z": not found'),
         (["a.txt/z"], "/", {}, r'"/a\.txt/z": not found'),
         (["z/*"], "/", {}, r'"/z": not found'),
@@ -108,7 +108,7 @@ def test_a_missing_file_is_told_with_the_nearest_name(kitchen: Kitchen) -> None:
     write_context(kitchen.context, PLAIN)
     with pytest.raises(WherryError) as error:
         kitchen.copy("d/e/yy", "/")
-    assert error.value.hint == "Did you mean 'd/e/y'?"
+    assert error.value.hint == f"{EXCERPT}\nDid you mean 'd/e/y'?"
 
 
 LINKS: Files = {

@@ -11,6 +11,7 @@ from tests.sources.conftest import Server
 
 from wherry.errors import NetworkError, UsageError
 from wherry.fetch import Fetcher
+from wherry.planning import is_dockerfile_build
 from wherry.sources.dockerfile import FoundDockerfile, find_dockerfile
 from wherry.sources.location import OpenedContext
 from wherry.store import Store
@@ -146,8 +147,22 @@ def test_an_ignore_file_that_leads_out_shows_nothing_of_this_machine(project: Pa
 
 def test_what_is_no_file_is_no_dockerfile(project: Path) -> None:
     os.mkfifo(project / "Dockerfile")
-    with pytest.raises(UsageError, match="there is no Dockerfile in"):
+    with pytest.raises(UsageError, match=r"Dockerfile in .* is no file"):
         find_dockerfile(OpenedContext(project, ours=True))
+
+
+def test_a_link_to_nothing_is_told_as_what_it_is(project: Path) -> None:
+    (project / "Dockerfile").symlink_to("nowhere")
+    assert is_dockerfile_build(project, "auto")
+    with pytest.raises(UsageError, match=r"Dockerfile in .* is a link to nothing"):
+        find_dockerfile(OpenedContext(project))
+
+
+def test_a_directory_is_no_dockerfile_either(project: Path) -> None:
+    (project / "Dockerfile").mkdir()
+    assert is_dockerfile_build(project, "auto")
+    with pytest.raises(UsageError, match=r"Dockerfile in .* is a directory"):
+        find_dockerfile(OpenedContext(project))
 
 
 def test_a_name_that_cannot_be_is_an_error(project: Path) -> None:

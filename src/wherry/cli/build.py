@@ -7,7 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,7 @@ from wherry.cli.dockerfile import build_arguments, dockerfile_options, run_optio
 from wherry.cli.interrupt import stopping
 from wherry.cli.measures import human_size, human_time
 from wherry.cli.options import key_values, store_option
-from wherry.cli.progress import STYLES, progress
+from wherry.cli.progress import STYLES, json_line, progress
 from wherry.errors import UsageError, WherryError
 from wherry.sources.base import names_path
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from wherry.plan import Plan, RunNetwork
     from wherry.planning import Frontend
     from wherry.sinks import Output
+    from wherry.solve.settings import Entitlement
 
 
 @click.command("build")
@@ -118,6 +119,7 @@ def command(
     shm_size: str | None,
     cgroup_parent: str | None,
     isolation: str,
+    allowed: tuple[Entitlement, ...],
     host_certs: bool,
     shell_on_failure: bool,
     base: str | None,
@@ -230,6 +232,8 @@ def command(
             shm_size=shm_size,
             cgroup_parent=cgroup_parent,
             isolation=isolation,
+            allowed=allowed,
+            network=network,
             host_certs=host_certs,
             shell_on_failure=shell_on_failure,
         ),
@@ -243,6 +247,7 @@ def command(
     start = time.monotonic()
     with (
         wherry.open_store(store) as opened,
+        _errors_in_json(style) if not quiet else nullcontext(),
         progress("quiet" if quiet else style) as listener,
         stopping(listener.close, _stop_children, opened.abandon),
         _shell_on_failure(listener.close),
@@ -272,7 +277,9 @@ def command(
     if quiet:
         # Standard output may have had an archive.
         click.echo(result.image.id, err=any(output.dest == "-" for output in wanted))
-    elif style != "json":
+    elif style == "json":
+        json_line("result", {"names": list(result.names), "digest": result.image.digest, "size": result.size})
+    else:
         click.echo(_summary(result, time.monotonic() - start), err=True)
     return 0
 
@@ -327,6 +334,19 @@ def _shell_on_failure(close: Callable[[], None]) -> Iterator[None]:
                 click.echo(f"wherry: {error.message}\nwherry: a shell where it failed; leave it to end.", err=True)
                 scene.shell()
         raise
+
+
+@contextmanager
+def _errors_in_json(style: str) -> Iterator[None]:
+    """Where every line is an event, so is what went wrong."""
+    try:
+        yield
+    except WherryError as error:
+        if style != "json":
+            raise
+        place = str(error.place) if error.place else ""
+        json_line("error", {"message": error.message, "place": place, "hint": error.hint or ""})
+        raise click.exceptions.Exit(error.exit_code) from error
 
 
 def _base(text: str, context: Path) -> str:

@@ -11,7 +11,7 @@ from typing import TypeVar
 import click
 
 from wherry.errors import UsageError, did_you_mean
-from wherry.solve.settings import RunSettings, Secret, Ulimit
+from wherry.solve.settings import Entitlement, RunSettings, Secret, Ulimit
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -94,6 +94,13 @@ def run_options(function: F) -> F:
                 show_default=True,
                 help="What runs RUN: crun or runc (oci), or the built-in sandbox (chroot).",
             ),
+            click.option(
+                "--allow",
+                "allowed",
+                multiple=True,
+                type=click.Choice(["network.host", "security.insecure"]),
+                help="Let RUN have what it asks for: --security=insecure; --network=host beside --network none.",
+            ),
             click.option("--host-certs", is_flag=True, help="Show this machine's certificates to RUN, in no layer."),
             click.option("--shell-on-failure", is_flag=True, help="Open a shell where a RUN failed."),
         )
@@ -111,6 +118,8 @@ def run_settings(
     shm_size: str | None,
     cgroup_parent: str | None,
     isolation: str,
+    allowed: tuple[Entitlement, ...],
+    network: str,
     host_certs: bool,
     shell_on_failure: bool,
 ) -> RunSettings:
@@ -124,6 +133,7 @@ def run_settings(
         ulimits=tuple(ulimit(text) for text in ulimits),
         shm_size=size(shm_size, "--shm-size") if shm_size else defaults.shm_size,
         cgroup_parent=cgroup_parent or "",
+        allow=frozenset(allowed) | (set() if network == "none" else defaults.allow),
         host_certs=host_certs,
         shell_on_failure=shell_on_failure,
     )
@@ -227,7 +237,9 @@ def _fields(text: str, option: str, known: set[str]) -> Mapping[str, str]:
     for part in text.split(","):
         name, equals, value = part.partition("=")
         name = name.strip().lower()
-        if not equals or name not in known:
+        if not equals and name in known:
+            raise UsageError(f"{option} {text!r}: {name} has no value", hint=f"Write it as {name}=….")
+        if name not in known:
             raise UsageError(f"{option} {text!r}: unknown field {name!r}", hint=did_you_mean(name, known))
         fields[name] = value
     return fields

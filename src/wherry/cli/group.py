@@ -92,10 +92,13 @@ def run() -> int:
 
 
 def _complain(error: WherryError) -> None:
+    from wherry.cli.escapes import without_escapes
+
     place = f"{error.place}: " if error.place else ""
-    _say(f"error: {place}{error.message}")
+    first, *rest = (without_escapes(line) for line in f"{place}{error.message}".split("\n"))
+    _say("\n".join((f"error: {first}", *rest)))
     if error.hint:
-        click.echo(f"  {error.hint}", err=True)
+        click.echo("\n".join(f"  {line}" for line in error.hint.split("\n")), err=True)
 
 
 def _say(text: str) -> None:

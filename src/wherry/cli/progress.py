@@ -9,7 +9,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields
 from typing import Protocol, TextIO
@@ -139,7 +139,12 @@ class Plain:
     def _output(self, event: Output) -> None:
         if work := self._works.get(event.id):
             self._announce(work)
-            self._line(f"#{work.number} {event.line}")
+            line = event.line
+            if self._stream.isatty():
+                from wherry.cli.escapes import without_escapes
+
+                line = without_escapes(line)
+            self._line(f"#{work.number} {line}")
 
     def _finished(self, event: Finished) -> None:
         work = self._works.pop(event.id, None)
@@ -168,12 +173,17 @@ class JsonLines:
 
     def __call__(self, event: Event) -> None:
         """Show ``event``."""
-        value: dict[str, Json] = {"event": type(event).__name__.lower(), "time": round(time.time(), 3)}
-        value |= {part.name: getattr(event, part.name) for part in fields(event)}
-        _write(self._stream, json.dumps(value))
+        values = {part.name: getattr(event, part.name) for part in fields(event)}
+        json_line(type(event).__name__.lower(), values, self._stream)
 
     def close(self) -> None:
         """Nothing to end: each line is out already."""
+
+
+def json_line(event: str, values: Mapping[str, Json], stream: TextIO | None = None) -> None:
+    """Write one event of ``--progress json`` to ``stream`` (stderr)."""
+    head: dict[str, Json] = {"event": event, "time": round(time.time(), 3)}
+    _write(stream or sys.stderr, json.dumps({**head, **values}))
 
 
 def _write(stream: TextIO, text: str) -> None:

@@ -18,6 +18,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from wherry.cli.escapes import without_escapes
 from wherry.cli.measures import human_size, human_time
 from wherry.events import Event, Finished, Note, Outcome, Output, Progress, Started
 
@@ -90,7 +91,7 @@ class Tree:
             case Output():
                 with self._lock:
                     if work := self._nodes.get(event.id):
-                        work.output.append(event.line)
+                        work.output.append(without_escapes(event.line))
             case Finished():
                 self._finished(event)
             case Note():

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 
-from wherry.errors import UsageError, WherryError
+from wherry.errors import UsageError, WherryError, nearest
 from wherry.image.digest import Digest, parse_digest
 
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
@@ -84,3 +86,14 @@ def _digest(text: str, whole: str) -> Digest:
         return parse_digest(text)
     except WherryError:
         raise UsageError(f"invalid digest in image reference {whole!r}", hint=_HINT) from None
+
+
+def nearest_name(name: str, known: Iterable[str]) -> str | None:
+    """The one of ``known`` image names that ``name`` was probably meant to be. ``:latest`` does not count: it is there
+    unless somebody writes another tag, and makes short names alike.
+    """
+    with suppress(UsageError):
+        name = Reference.parse(name).familiar
+    shown = {one.removesuffix(":latest"): one for one in known}
+    found = nearest(name.removesuffix(":latest"), shown)
+    return shown[found] if found else None

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, assert_never
 
-from wherry.errors import UsageError, WherryError
+from wherry.errors import UsageError, WherryError, nearest
 from wherry.events import Reporter, Task
 from wherry.plan import Base, BuildContext, Git, Origin, Remote, StageRef
 from wherry.solve.snapshot import Snapshot
@@ -107,7 +107,13 @@ def _image(base: Base, work: Work, task: Task) -> Snapshot:
         if opened.image is None:
             from wherry.solve.base import open_base
 
-            opened.image = open_base(base, work, task, inspected=False)
+            try:
+                opened.image = open_base(base, work, task, inspected=False)
+            except UsageError as error:
+                known = (*(stage.name for stage in work.plan.stages), *work.options.contexts)
+                if near := nearest(base.source, known):
+                    error.hint = f"Did you mean {near!r}?"
+                raise
         return opened.image
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,7 +29,7 @@ from wherry.sandbox import (
     find_sandbox,
     find_user,
 )
-from wherry.solve.folders import begin_folder, trim
+from wherry.solve.folders import begin_folder, take_folder, trim
 from wherry.solve.keys import cache_key
 from wherry.solve.mounts import Shown, mounts_key, shown
 from wherry.solve.results import now, result_once
@@ -45,7 +46,9 @@ DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 HOSTNAME = "buildkitsandbox"
 """What BuildKit calls the machine; programs that write it down give the same with both."""
 
+_WHITEOUT = ".wh."
 _LAST_LINES = 20
+_LONGEST_PATH = 3900  # bytes: Linux's 4095 without the store's own
 _LONGEST = 4000  # characters of an output line that are shown
 
 
@@ -136,7 +139,7 @@ class _Execution:
                 layer, changed = self._in_copy(sandbox, shown_mounts, held)
         # Every execution is a state of its own: what a command does may differ from one time to the next. Where it
         # did nothing there is an empty layer, as with Docker, on files that are known.
-        state = self._state if changed else cache_key("same files", of=state_of(self._snapshot))
+        state = self._state if changed else _same_files(self._snapshot)
         return Result(layer, state, now(self._work))
 
     def _over_lowers(self, sandbox: Sandbox, mounts: Shown, held: ExitStack) -> tuple[Layer, bool]:
@@ -166,9 +169,12 @@ class _Execution:
         self._run(sandbox, folder.path, (folder.path,), mounts, held)
         lent = {path.strip("/") for path in (*self._files(mounts), *(mount.target for mount in mounts.mounts))}
         layer, changed = self._pack(differences(os.fspath(folder.path), before, lent))
-        if changed:
-            discard.pop_all()
-            trim(self._work.store, name)
+        discard.pop_all()
+        if not changed:  # it goes on as the directory of the files that are the same
+            folder.close()
+            if same := take_folder(self._work.store, name, full_folder(_same_files(self._snapshot))):
+                same.close()
+        trim(self._work.store, name)
         return layer, changed
 
     def _run(self, sandbox: Sandbox, root: Root, lowers: tuple[Path, ...], mounts: Shown, held: ExitStack) -> None:
@@ -181,7 +187,7 @@ class _Execution:
                 root, command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
             )
         except CommandError as error:
-            raise self._failed(f"{error.message} (exit code: {error.exit_code})", last, None) from error
+            raise self._failed(f"cannot be run: {error.message} (exit code: {error.exit_code})", last, None) from error
         with self._work.stop.watching(process), process:
             for line in _lines(process):
                 last.append(line)
@@ -189,16 +195,16 @@ class _Execution:
             code = process.wait()
         self._work.stop.check()
         if code:
-            text = f"process {_quoted(self._step.argv)} did not complete successfully: exit code: {code}"
+            text = f"did not complete successfully: exit code: {code}"
             scene = None
             if self._work.options.run.shell_on_failure:
                 scene = Scene(sandbox, root, command, held.pop_all())
             raise self._failed(text, last, scene)
 
     def _failed(self, text: str, last: Iterable[str], scene: Scene | None) -> RunFailed:
-        lines = [f"{self._instruction.text}: {text}", *(f"  | {line}" for line in last)]
-        hint = "`wherry build --shell-on-failure` opens a shell where it failed."
-        return RunFailed("\n".join(lines), place=self._instruction.place, hint=hint, scene=scene)
+        lines = [f"{self._instruction.text} {text}", *(f"  | {line}" for line in last)]
+        hint = "" if scene else "`wherry build --shell-on-failure` opens a shell where it failed."
+        return RunFailed("\n".join(lines), place=None, hint=hint, scene=scene)
 
     def _command(self, lowers: tuple[Path, ...], mounts: Shown) -> Command:
         step, runtime, options = self._step, self._snapshot.runtime, self._work.options.run
@@ -241,16 +247,37 @@ class _Execution:
 
         plan, store = self._work.plan, self._work.store
         some = False
-        with uncollected(), LayerWriter(store.blobs, self._work.options.compression, records=True) as writer:
+        made = LayerWriter(store.blobs, self._work.options.compression, records=True)
+        with _short_paths(), uncollected(), made as writer:
             for change in changes:
                 some = True
                 row = change.row
+                if _WHITEOUT in row[0] and (change.path or row[1] != "file"):
+                    self._task.note(f"/{row[0]}: in a layer such a name says that something is removed")
                 if plan.times != "real" and row[6] > plan.epoch:
                     row = (*row[:6], plan.epoch, *row[7:])
                 writer.add_row(row, change.read() if change.path else ())
             layer = writer.finish()
             keep_records(store, layer.descriptor.digest, writer.rows or ())
         return layer, some
+
+
+def _same_files(snapshot: Snapshot) -> str:
+    """The state after a command that did nothing to the files of ``snapshot``."""
+    return cache_key("same files", of=state_of(snapshot))
+
+
+@contextmanager
+def _short_paths() -> Iterator[None]:
+    """Say what is wrong where a command left directories deeper than a path can say."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        name = os.fspath(error.filename or "").rpartition("/root/")[2][-60:]
+        message = f"the command left a path that is too long to be packed, on this system: …{name}"
+        raise WherryError(message, hint=f"Paths have at most some {_LONGEST_PATH} bytes.") from error
 
 
 def _discarded(folder: Path) -> ExitStack:
@@ -271,10 +298,6 @@ def _lines(process: subprocess.Popen[bytes]) -> Iterator[str]:
     for line in process.stdout:
         text = line.decode("utf-8", "replace").rstrip("\r\n")
         yield text.rpartition("\r")[2][:_LONGEST]
-
-
-def _quoted(argv: tuple[str, ...]) -> str:
-    return '"' + " ".join(argv) + '"'
 
 
 def _network_files(network: str, hosts: tuple[tuple[str, str], ...]) -> dict[str, File]:

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Literal
 
 from wherry.errors import UsageError
+from wherry.plan import Run
 
 LARGEST_SECRET = 500 << 10
 """Bytes; as BuildKit has it."""
 
 Isolation = Literal["default", "oci", "chroot"]
+Entitlement = Literal["network.host", "security.insecure"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,7 @@ class RunSettings:
 
     ``secrets`` and ``ssh`` (sockets) are by id; ``hosts`` are added to /etc/hosts; ``shm_size`` is in bytes;
     ``host_certs`` shows this machine's certificate bundles; ``shell_on_failure`` opens a shell where RUN failed.
+    ``allow`` is what a Dockerfile may ask for beyond the usual.
     """
 
     isolation: Isolation = "default"
@@ -65,3 +68,16 @@ class RunSettings:
     cgroup_parent: str = ""
     host_certs: bool = False
     shell_on_failure: bool = False
+    allow: frozenset[Entitlement] = frozenset({"network.host"})
+
+    def check(self, run: Run) -> None:
+        """Raise :class:`UsageError` if ``run`` asks for something that is not allowed."""
+        asked: dict[Entitlement, bool] = {
+            "security.insecure": run.security == "insecure",
+            "network.host": run.network == "host",
+        }
+        for name, wanted in asked.items():
+            if wanted and name not in self.allow:
+                place = run.instruction.place if run.instruction else None
+                hint = f"If you trust the Dockerfile: --allow {name}"
+                raise UsageError(f"{name} is not allowed", place=place, hint=hint)

@@ -71,4 +71,5 @@ def placed(step: Step) -> Iterator[None]:
         instruction = getattr(step, "instruction", None)
         if error.place is None and isinstance(instruction, Instruction):
             error.place = instruction.place
+            error.hint = "\n".join(filter(None, (instruction.excerpt, error.hint))) or None
         raise

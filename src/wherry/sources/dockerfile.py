@@ -79,7 +79,8 @@ def _named(path: Path, given: str, context: OpenedContext) -> FoundDockerfile:
     if not os.path.exists(path) and path.name == NAME and os.path.isfile(path.with_name(NAME.lower())):
         path = path.with_name(NAME.lower())
     if os.path.isdir(path):
-        raise UsageError(f"{given} is a directory", hint=f"Did you mean {path / NAME}?")
+        near = f"Did you mean {path / NAME}?" if os.path.isfile(path / NAME) else None
+        raise UsageError(f"{given} is a directory", hint=near)
     if not os.path.exists(path):
         inside = context.root / given
         if os.path.isfile(inside) and not Path(given).is_absolute():
@@ -116,6 +117,10 @@ def _inside(context: OpenedContext, name: str) -> FoundDockerfile:
             found = FoundDockerfile(one, content)
             return _with_ignore(found, context) if own is None else _ignoring(found, own, f"{name}{IGNORE}")
     shown = "the build context" if context.ours else str(context.root)
+    if os.path.lexists(context.root / name):
+        where = os.path.realpath(context.root / name)
+        what = "a directory" if os.path.isdir(where) else "no file" if os.path.exists(where) else "a link to nothing"
+        raise UsageError(f"{name} in {shown} is {what}", hint="--frontend project builds a Python project without it.")
     raise UsageError(f"there is no {name} in {shown}", hint=_near(context.root / folder, last))
 
 

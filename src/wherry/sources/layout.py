@@ -13,12 +13,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, BinaryIO, Protocol, cast
 
-from wherry.errors import UsageError, WherryError, nearest
+from wherry.errors import UsageError, WherryError
 from wherry.events import Task
 from wherry.image import Descriptor, Digest, Image, ImageConfig, Index, Layer, Platform, Reference, parse_digest
 from wherry.image.digest import digest_of
 from wherry.image.json import as_list, as_object, as_str, as_strings, load_object
 from wherry.image.mediatype import INDEXES, MANIFESTS
+from wherry.image.reference import nearest_name
 from wherry.layers.compression import Compression, compressor
 from wherry.layers.reader import decompressed
 from wherry.store import Store
@@ -102,7 +103,7 @@ def unknown_name(name: str, store: Store) -> UsageError:
     known = sorted({name_of(descriptor) for descriptor in store.images() if name_of(descriptor)})
     reference = Reference.parse(name)
     alike = [one for one in known if _repository(one) == (reference.host, reference.path)]
-    near = nearest(reference.familiar, known)
+    near = nearest_name(name, known)
     hint = ""
     if reference.digest and alike:
         hint = f"The store has {', '.join(alike[:5])}, with other digests. "
@@ -114,8 +115,15 @@ def unknown_name(name: str, store: Store) -> UsageError:
         hint = f"Did you mean debian://{name.partition(':')[2] or 'trixie'}, a base made from Debian's packages? "
     return UsageError(
         f"no image {name!r} in the local store, and images cannot be pulled from registries yet",
-        hint=f"{hint}Bases that can be had: debian://trixie, oci:DIR, oci-archive:FILE, docker-archive:FILE, scratch.",
+        hint=f"{hint}Bases that can be had: debian://trixie, oci:DIR, oci-archive:FILE, docker-archive:FILE, scratch; "
+        f"in place of one that a Dockerfile names: --build-context {name}={_stand_in(reference)}",
     )
+
+
+def _stand_in(reference: Reference) -> str:
+    """A base made from Debian's packages that may do in place of an image."""
+    packages = "include=python3-venv,python3-pip&" if "python" in reference.path else ""
+    return f"'debian://trixie?{packages}shell=1'"
 
 
 def _repository(name: str) -> tuple[str, str]:

@@ -6,13 +6,13 @@ import re
 from contextlib import suppress
 from dataclasses import dataclass
 
-from wherry.errors import UsageError, WherryError, did_you_mean
+from wherry.errors import UsageError, WherryError
 from wherry.image.descriptor import Descriptor
 from wherry.image.digest import Digest, encoded
 from wherry.image.index import Index
 from wherry.image.json import as_int
 from wherry.image.platform import Platform
-from wherry.image.reference import Reference
+from wherry.image.reference import Reference, nearest_name
 from wherry.store.names import name_of
 from wherry.store.store import Store, unpacked_key
 
@@ -101,10 +101,9 @@ def find_descriptors(store: Store, text: str) -> tuple[Descriptor, ...]:
     names = [name_of(one) for one in named if name_of(one)]
     if not names:
         raise UsageError(f"there is no image {text!r}: the store {store.path} holds none", hint="Build one with -t.")
-    wanted = text
-    with suppress(WherryError):
-        wanted = Reference.parse(text).familiar
-    raise UsageError(f"there is no image {text!r} in the store", hint=did_you_mean(wanted, names))
+    near = nearest_name(text, names)
+    hint = f"Did you mean {near!r}?" if near else f"Known names: {', '.join(sorted(names))}."
+    raise UsageError(f"there is no image {text!r} in the store", hint=hint)
 
 
 def find_descriptor(store: Store, text: str) -> Descriptor:

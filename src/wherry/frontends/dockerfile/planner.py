@@ -17,7 +17,7 @@ from wherry.frontends.dockerfile.options import DockerfileOptions, Resolver
 from wherry.frontends.dockerfile.parser import parse
 from wherry.frontends.dockerfile.source import Source
 from wherry.frontends.dockerfile.stages import Draft, Stages, add_needs, connect, split
-from wherry.frontends.dockerfile.steps import State, Steps, Surrounding
+from wherry.frontends.dockerfile.steps import State, Steps, Surrounding, instruction_at
 from wherry.image.config import RuntimeConfig
 from wherry.image.platform import Platform
 from wherry.image.reference import Reference
@@ -26,7 +26,6 @@ from wherry.plan import (
     Base,
     BuildContext,
     Configure,
-    Instruction,
     Origin,
     Plan,
     Stage,
@@ -133,7 +132,7 @@ class _Builder:
                 done += [steps.trigger(statement) for statement in prepared.triggers]
                 done += [steps.step(statement) for statement in draft.statements]
             if draft is target and self.options.labels:
-                words = Instruction("LABEL of the command line", "", draft.start.span.place)
+                words = instruction_at(draft.start.span, "LABEL of the command line")
                 done.append(Configure(labels=self.options.labels, instruction=words))
             states[draft.number] = steps.state
             built.append(Stage(draft.name, prepared.base, tuple(done)))

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from wherry.frontends.dockerfile import git, history, ports, signals
 from wherry.frontends.dockerfile import instruction as i
 from wherry.frontends.dockerfile.budget import Budget
-from wherry.frontends.dockerfile.errors import DockerfileError
+from wherry.frontends.dockerfile.errors import DockerfileError, Span, excerpt
 from wherry.frontends.dockerfile.expansion import ExpansionError, Lexer
 from wherry.frontends.dockerfile.gotext import SPACE, quote
 from wherry.frontends.dockerfile.mounts import Surroundings, mounts
@@ -57,6 +57,11 @@ class Surrounding:
     epoch: int | None
     origin: Callable[[str], Origin]
     copy_origin: Callable[[i.Copy], Origin]
+
+
+def instruction_at(span: Span, text: str, created_by: str = "") -> Instruction:
+    """What a step remembers of the instruction at ``span``."""
+    return Instruction(text, created_by, span.place, excerpt(span))
 
 
 @dataclass(slots=True)
@@ -108,7 +113,7 @@ class Steps:
             self.state.env |= path
             self.state.variables |= path
         if path or self.state.onbuild:
-            instruction = Instruction(_title(start.text), "", start.span.place)
+            instruction = instruction_at(start.span, _title(start.text))
             yield Configure(env=path, onbuild_done=self.state.onbuild, instruction=instruction)
         self.state.onbuild = False
 
@@ -127,7 +132,7 @@ class Steps:
             raise
         except ValueError as error:  # of expansion, ports, signals and git, whose texts are meant to be shown
             raise statement.span.error(str(error)) from None
-        return replace(step, instruction=Instruction(title, created_by, statement.span.place))
+        return replace(step, instruction=instruction_at(statement.span, title, created_by))
 
     def _step(self, statement: i.Statement) -> tuple[Configure | Copy | Run | Workdir, str]:  # noqa: PLR0912
         match statement:

@@ -246,5 +246,5 @@ def _missing(source: SourceTree, path: str, place: Place) -> UsageError:
         more = ", …" if len(names) > _SHOWN else ""
         hint = f"In {above or '/'} there is: {', '.join(names[:_SHOWN])}{more}"
     else:
-        hint = f"{above or 'It'} is empty."
-    return UsageError(f'failed to compute cache key: "{_clean(path)}": not found', hint=hint)
+        hint = f"{above} is empty." if above else "It would be taken from a place that holds no files at all."
+    return UsageError(f'"{_clean(path)}": not found', hint=hint)

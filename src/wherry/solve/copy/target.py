@@ -72,8 +72,8 @@ class Made(Content):
             mode = look.mode(mode, kind == "dir")
         if look.fixed or look.latest is not None:
             mtime = look.mtime(mtime)
-        if xattrs:  # the one that counts in an image (as in Docker): the others are a host's own affair
-            xattrs = tuple(item for item in xattrs if item[0] == _CAPABILITY)
+        if xattrs:  # those that mean something in an image: the others are a host's own affair
+            xattrs = tuple(item for item in xattrs if item[0] == _CAPABILITY or item[0].startswith("user."))
         content = self.origin.hash if self.origin is not None else ""
         return path, kind, mode, size, uid, gid, mtime, link, major, minor, xattrs, content
 
