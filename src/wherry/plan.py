@@ -317,7 +317,7 @@ class Plan:
 
     ``epoch`` (seconds since 1970) is the time of the image and of every file in it where ``times`` is ``fixed``;
     ``clamped``, no file is younger; ``real``, times are those at which things happen, and the epoch is only that of
-    assembled bases. ``facts`` explain the Plan and do not change what is built.
+    assembled bases. ``facts`` explain the Plan and ``notes`` say what may be a mistake; neither changes what is built.
     """
 
     stages: tuple[Stage, ...]
@@ -326,6 +326,7 @@ class Plan:
     epoch: int = DEFAULT_EPOCH
     facts: tuple[Fact, ...] = ()
     times: Times = "fixed"
+    notes: tuple[str, ...] = ()
 
     def stage(self, name: str) -> Stage:
         """The stage called ``name``."""

@@ -21,7 +21,7 @@ from wherry.store import Store
 from wherry.store.listing import find_descriptor
 
 if TYPE_CHECKING:
-    from tests.conftest import NewWherry, User, Wherry
+    from tests.conftest import Docker, NewWherry, User, Wherry
 
 pytestmark = pytest.mark.e2e
 
@@ -545,6 +545,29 @@ COPY --from=one /copied /again
     assert layers_of(unprivileged, "plain")
     shell.ok("build", "-t", "with-mounts", "--no-cache", *secret, folder)
     assert files(shell, "with-mounts") == found
+
+
+def test_root_in_an_ordinary_container_builds_what_root_builds(
+    docker: Docker, shell: Wherry, project: MakeProject, tmp_path: Path
+) -> None:
+    text = f"""
+FROM {BASE}
+RUN echo inside > /made && chown 33:33 /made && rm /etc/debian_version
+RUN true
+RUN --mount=type=cache,target=/cache --mount=type=tmpfs,target=/scratch touch /cache/x /scratch/y && mkdir /later
+"""
+    archive = tmp_path / "outer.tar"
+    folder = project({"Dockerfile": f"FROM {BASE}\nUSER 0\n"}, "outer")
+    shell.ok("build", "-t", "outer", "-o", f"type=docker,dest={archive}", folder)
+    folder = project({"Dockerfile": text}, "inner")
+    # This machine's files and programs, with a container's capabilities and seccomp filter; /proc is this machine's.
+    words = ("chroot", "/host", shell.python, "-m", "wherry", "build", "--store", str(shell.store), "-t", "inner")
+    result = docker.run(docker.load(archive), *words, str(folder), options=("--pid=host", "-v", "/:/host"))
+    assert result.stderr.count("namespaces are not permitted") == 1
+    found = files(shell, "inner")
+    assert found == {"made": b"inside\n"}
+    shell.ok("build", "-t", "by-root", "--no-cache", folder)
+    assert files(shell, "by-root") == found
 
 
 # -- an ordinary user without subordinate IDs ----------------------------------------------------------

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from wherry.errors import Place, WherryError
 from wherry.events import Task
-from wherry.image import Layer
+from wherry.image import Layer, Platform
 from wherry.layers.changes import Change, differences, seen, upper
 from wherry.layers.garbage import uncollected
 from wherry.plan import Instruction, Run
@@ -187,7 +187,8 @@ class _Execution:
                 root, command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
             )
         except CommandError as error:
-            raise self._failed(f"cannot be run: {error.message} (exit code: {error.exit_code})", last, None) from error
+            text = f"cannot be run: {error.message} (exit code: {error.exit_code})"
+            raise self._failed(text, last, None, self._foreign()) from error
         with self._work.stop.watching(process), process:
             for line in _lines(process):
                 last.append(line)
@@ -201,10 +202,18 @@ class _Execution:
                 scene = Scene(sandbox, root, command, held.pop_all())
             raise self._failed(text, last, scene)
 
-    def _failed(self, text: str, last: Iterable[str], scene: Scene | None) -> RunFailed:
+    def _failed(self, text: str, last: Iterable[str], scene: Scene | None, hint: str = "") -> RunFailed:
         lines = [f"{self._instruction.text} {text}", *(f"  | {line}" for line in last)]
-        hint = "" if scene else "`wherry build --shell-on-failure` opens a shell where it failed."
+        if not hint and not scene:
+            hint = "`wherry build --shell-on-failure` opens a shell where it failed."
         return RunFailed("\n".join(lines), place=None, hint=hint, scene=scene)
+
+    def _foreign(self) -> str:
+        """Why a program of another platform does not start, if that is what it is."""
+        platform, native = self._snapshot.base.config.platform, Platform.native()
+        if platform == native:
+            return ""
+        return f"The stage is for {platform}, and this machine is {native}: that needs emulation (qemu-user-static)."
 
     def _command(self, lowers: tuple[Path, ...], mounts: Shown) -> Command:
         step, runtime, options = self._step, self._snapshot.runtime, self._work.options.run

@@ -68,12 +68,15 @@ def plan(text: bytes, options: DockerfileOptions, resolve: Resolver) -> Plan:
         origin=builder.origin,
         copy_origin=builder.copy_origin,
     )
+    built = builder.build(target, around)
+    takers = [*declared, *(one for draft in drafts for one in draft.statements), *builder.triggers()]
     return Plan(
-        stages=builder.build(target, around),
+        stages=built,
         target=target.name,
         platform=platform,
         epoch=DEFAULT_EPOCH if epoch is None else epoch,
         times="real" if epoch is None else "clamped",
+        notes=tuple(variables.unused(dict(options.build_args), automatic, takers)),
     )
 
 
@@ -137,6 +140,10 @@ class _Builder:
             states[draft.number] = steps.state
             built.append(Stage(draft.name, prepared.base, tuple(done)))
         return tuple(built)
+
+    def triggers(self) -> list[i.Statement]:
+        """The instructions that bases have brought along."""
+        return [statement for prepared in self.prepared.values() for statement in prepared.triggers]
 
     def _prepare(self, target: Draft) -> set[int]:
         """Find the bases of all stages that are needed. Their triggers may need further stages."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
+from wherry.errors import nearest
 from wherry.frontends.dockerfile.expansion import ExpansionError, Lexer
-from wherry.frontends.dockerfile.instruction import Arg
+from wherry.frontends.dockerfile.instruction import Arg, Statement
 from wherry.image.platform import Platform
 
 EPOCH = "SOURCE_DATE_EPOCH"
@@ -51,6 +52,16 @@ def before_stages(
                 except ExpansionError as error:
                     raise arg.span.error(str(error)) from None
     return values
+
+
+def unused(given: Iterable[str], automatic: Iterable[str], statements: Iterable[Statement]) -> Iterator[str]:
+    """A note on each build argument of ``given`` that none of ``statements`` takes: perhaps it is written wrongly."""
+    declared = {name for one in statements if isinstance(one, Arg) for name, _ in one.args}
+    known = {*declared, *automatic, EPOCH, *NOT_VARIABLES}
+    for name in given:
+        if name not in known and name.lower() not in _PROXIES and not name.startswith("BUILDKIT_"):
+            near = nearest(name[:100], declared)
+            yield f"no ARG takes the build argument {name}" + (f": did you mean {near}?" if near else "")
 
 
 def proxies(given: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
