@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from wherry.errors import Place, WherryError
@@ -50,6 +51,9 @@ _WHITEOUT = ".wh."
 _LAST_LINES = 20
 _LONGEST_PATH = 3900  # bytes: Linux's 4095 without the store's own
 _LONGEST = 4000  # characters of an output line that are shown
+
+
+_packing = Lock()  # one at a time: threads of Python that read many small files are slower together than in turn
 
 
 class RunFailed(WherryError):
@@ -257,7 +261,7 @@ class _Execution:
         plan, store = self._work.plan, self._work.store
         some = False
         made = LayerWriter(store.blobs, self._work.options.compression, records=True)
-        with _short_paths(), uncollected(), made as writer:
+        with _short_paths(), _packing, uncollected(), made as writer:
             for change in changes:
                 some = True
                 row = change.row
