@@ -41,7 +41,7 @@ DIFFERENCES: tuple[Difference, ...] = (
         why="Docker shows attributes like `user.note` to the build and leaves them out of the layers; only file "
         "capabilities survive. An image that lacks what its build saw is a surprise: what an archive or a stage holds, "
         "or a RUN sets, is in wherry's layers. From the build context capabilities alone are taken, by both.",
-        cases=("add/tar-special-members", "add/tar-special-members-copied-on"),
+        cases=("add/tar-special-members", "add/tar-special-members-copied-on", "add/capability-through-run"),
     ),
     Difference(
         what="A base whose layers have no history has a line for each of them, before those of the instructions",
