@@ -11,7 +11,7 @@ import pytest
 SOURCE = Path(__file__).parent.parent / "src" / "wherry"
 
 FLOORS = (
-    {"children", "errors", "events", "image", "plan", "target", "urls", "version"},
+    {"children", "errors", "events", "giturl", "image", "plan", "target", "urls", "version"},
     {"store"},
     {"fetch", "layers"},
     {"debian", "sandbox", "wheels"},

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
-from wherry.frontends.dockerfile import git, history, ports, signals
+from wherry.frontends.dockerfile import history, ports, signals
 from wherry.frontends.dockerfile import instruction as i
 from wherry.frontends.dockerfile.budget import Budget
 from wherry.frontends.dockerfile.errors import DockerfileError, Span, excerpt
@@ -17,6 +17,7 @@ from wherry.frontends.dockerfile.gotext import SPACE, quote
 from wherry.frontends.dockerfile.mounts import Surroundings, mounts
 from wherry.frontends.dockerfile.source import heredoc
 from wherry.frontends.dockerfile.variables import EPOCH, NOT_VARIABLES
+from wherry.giturl import parse_git
 from wherry.image.config import RuntimeConfig
 from wherry.plan import (
     Configure,
@@ -321,7 +322,7 @@ class Steps:
         return step, created_by
 
     def _source(self, text: str, statement: i.Copy | i.Add, checksum: str) -> CopySource:
-        repository = git.parse(text)
+        repository = parse_git(text)
         remote = repository is None and text.startswith(("http://", "https://"))
         if isinstance(statement, i.Copy):
             if repository is not None or remote:
