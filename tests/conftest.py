@@ -182,9 +182,9 @@ class User:
     python: str = sys.executable
     env: Mapping[str, str] = field(default_factory=dict)
 
-    def wherry(self) -> Wherry:
-        """The command as this user runs it, with an empty store in their home."""
-        return Wherry(self.home / "store", self.prefix, self.env, self.python)
+    def wherry(self, store: str = "store") -> Wherry:
+        """The command as this user runs it, with a store in their home, which tests share if it has the same name."""
+        return Wherry(self.home / store, self.prefix, self.env, self.python)
 
     def own(self, path: Path) -> None:
         """Give all of ``path`` to this user."""

@@ -58,8 +58,9 @@ import subprocess, threading
 from wherry.children import stop_children, tended
 from wherry.cli.interrupt import stopping
 
-command = ["sh", "-c", "sleep 60 & echo ready; wait"]
+command = ["sh", "-c", "sleep 60 & wait"]
 with stopping(stop_children), subprocess.Popen(command, start_new_session=True) as process, tended(process):
+    print("ready", flush=True)
     threading.Event().wait()
 """
 

@@ -23,7 +23,7 @@ FILES = {
 def test_an_ordinary_user_builds_and_runs(user: User, project: Callable[..., Path]) -> None:
     root = project(FILES, "own", user.home)
     user.own(root)
-    wherry = user.wherry()
+    wherry = user.wherry("store-of-its-own")
     wherry.build(root, "-t", "own")
     assert wherry.ok("run", "own").stdout == "65532 /usr/src/app ahoy\n"
     assert wherry.leftovers() == []

@@ -327,7 +327,7 @@ def test_names_of_one_file_in_several_places_are_one_file(store: Store) -> None:
 @pytest.fixture
 def users_store(user: User) -> Iterator[tuple[Wherry, Path]]:
     """The store of an ordinary user: the command, and a folder in ``rootfs`` with a closed one in it, all theirs."""
-    wherry = user.wherry()
+    wherry = user.wherry("store-to-prune")
     wherry.ok("images")
     folder = wherry.store / "rootfs" / "x"
     _file(folder / "closed" / "file")

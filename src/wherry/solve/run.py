@@ -261,15 +261,16 @@ class _Execution:
         plan, store = self._work.plan, self._work.store
         some = False
         made = LayerWriter(store.blobs, self._work.options.compression, records=True)
-        with _short_paths(), _packing, uncollected(), made as writer:
-            for change in changes:
-                some = True
-                row = change.row
-                if _WHITEOUT in row[0] and (change.path or row[1] != "file"):
-                    self._task.note(f"/{row[0]}: in a layer such a name says that something is removed")
-                if plan.times != "real" and row[6] > plan.epoch:
-                    row = (*row[:6], plan.epoch, *row[7:])
-                writer.add_row(row, change.read() if change.path else ())
+        with made as writer:
+            with _short_paths(), _packing, uncollected():
+                for change in changes:
+                    some = True
+                    row = change.row
+                    if _WHITEOUT in row[0] and (change.path or row[1] != "file"):
+                        self._task.note(f"/{row[0]}: in a layer such a name says that something is removed")
+                    if plan.times != "real" and row[6] > plan.epoch:
+                        row = (*row[:6], plan.epoch, *row[7:])
+                    writer.add_row(row, change.read() if change.path else ())
             layer = writer.finish()
             keep_records(store, layer.descriptor.digest, writer.rows or ())
         return layer, some
