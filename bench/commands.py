@@ -9,6 +9,7 @@ from pathlib import Path
 from bench import files
 from bench.builders import QUICK, Bench, Build
 from bench.measure import Run
+from bench.rows import cold
 from bench.table import Row
 
 STAGES = 10
@@ -102,14 +103,7 @@ def _context(bench: Bench, name: str, dockerfile: str) -> Path:
 
 
 def _cold(bench: Bench, what: str, context: Path) -> Iterator[Row]:
-    """Both builders with empty caches and the bases there."""
-    ready = bench.ready
-    ours, theirs, plain = bench.turns(
-        lambda: bench.ours_cold(ready, context),
-        lambda: bench.theirs_cold(context),
-        lambda: bench.ours_cold(ready, context, "--compression", "uncompressed"),
-    )
-    yield Row(f"{what}, cold", ours, theirs, 1.0)
-    yield Row(f"{what}, cold, uncompressed", plain, theirs)
-    with bench.fresh(ready) as store:
+    """Both builders with empty caches and the bases there; the files of both results are compared."""
+    yield from cold(bench, what, context, bench.ready)
+    with bench.fresh(bench.ready) as store:
         files.compare(bench, store, context)

@@ -10,12 +10,12 @@ from pathlib import Path
 from bench import files
 from bench.builders import QUICK, Bench
 from bench.measure import Run
+from bench.rows import cold
 from bench.table import Row
 
 FOLDERS = 1000
 FILES = 100  # in each folder
 MEGABYTES = 500
-_PLAIN = ("--compression", "uncompressed")
 
 
 def many_files(bench: Bench) -> Iterator[Row]:
@@ -36,7 +36,7 @@ def many_files(bench: Bench) -> Iterator[Row]:
     def changed(path: Path) -> Callable[[], object]:
         return lambda: path.write_text(f"change {bench.number()}\n")
 
-    yield from _cold(bench, what, context)
+    yield from cold(bench, what, context)
     with bench.fresh() as store:
         run = bench.ours(store, context, memory=True)
         bench.memory[f"{what}, largest process"] = run.largest
@@ -67,24 +67,13 @@ def large_file(bench: Bench) -> Iterator[Row]:
             file.write(os.urandom(1_000_000))
     (context / "Dockerfile").write_text("FROM scratch\nCOPY data /app/\n")
     what = f"COPY of {MEGABYTES} MB"
-    yield from _cold(bench, what, context)
+    yield from cold(bench, what, context)
     with bench.fresh() as store:
         run = bench.ours(store, context, memory=True)
         files.compare(bench, store, context)
     bench.memory[f"{what}, largest process"] = run.largest
     bench.memory[f"{what}, all processes together"] = run.together
     bench.remove(context)
-
-
-def _cold(bench: Bench, what: str, context: Path) -> Iterator[Row]:
-    """Both builders with nothing there."""
-    ours, theirs, plain = bench.turns(
-        lambda: bench.ours_cold(None, context),
-        lambda: bench.theirs_cold(context),
-        lambda: bench.ours_cold(None, context, *_PLAIN),
-    )
-    yield Row(f"{what}, cold", ours, theirs, 1.0)
-    yield Row(f"{what}, cold, uncompressed", plain, theirs)
 
 
 def _write_files(root: Path) -> int:

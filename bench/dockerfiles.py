@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from bench import files
-from bench.builders import QUICK, VERSIONS, Bench, Project
+from bench.builders import Bench, Project
 from bench.measure import Run
+from bench.rows import small_changes
 from bench.table import Row
 
 
@@ -36,11 +37,5 @@ def rows(bench: Bench) -> Iterator[Row]:
         bench.memory["two stages, cold, all processes together"] = run.together
         docker_build()
         files.compare(bench, store, project.path)
-        ours, theirs = bench.turns(build, docker_build, runs=QUICK)
-        yield Row("two stages, nothing changed", ours, theirs, 1.0)
-        ours, theirs = bench.turns(build, docker_build, before=project.change, runs=QUICK)
-        yield Row("two stages, one source line changed", ours, theirs, 1.0)
-        rounds = min(bench.runs, len(VERSIONS))
-        ours, theirs = bench.turns(build, docker_build, before=project.require, runs=rounds)
-        yield Row("two stages, one requirement changed", ours, theirs, 1.0)
+        yield from small_changes(bench, "two stages", project, build, docker_build, 1.0)
         files.compare(bench, store, project.path)

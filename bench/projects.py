@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
 
-from bench.builders import QUICK, VERSIONS, Bench, Project
+from bench.builders import Bench, Project
 from bench.measure import Run, run
+from bench.rows import small_changes
 from bench.table import Row
 
 IMPORTS = "import fastapi, uvicorn, numpy, pandas, sqlalchemy, requests, psycopg, yaml; print(numpy.arange(4).sum())"
@@ -51,13 +52,7 @@ def rows(bench: Bench) -> Iterator[Row]:
         run_ = build(memory=True)
         _note(bench, "cold build", run_)
         docker_build()
-        ours, theirs = bench.turns(build, docker_build, runs=QUICK)
-        yield Row("project, nothing changed", ours, theirs, 1.0)
-        ours, theirs = bench.turns(build, docker_build, before=project.change, runs=QUICK)
-        yield Row("project, one source line changed", ours, theirs, 1.0)
-        rounds = min(bench.runs, len(VERSIONS))
-        ours, theirs = bench.turns(build, docker_build, before=project.require, runs=rounds)
-        yield Row("project, one requirement changed", ours, theirs, 1 / 20)
+        yield from small_changes(bench, "project", project, build, docker_build, 1 / 20)
         project.require("2.34.2")
         docker_build()
     for megabytes in HUGE:

@@ -70,5 +70,9 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """A hint that names the nearest of ``known``, or lists them all."""
     known = sorted(known)
-    near = nearest(name, known)
-    return f"Did you mean {near!r}?" if near else f"Known names: {', '.join(known)}."
+    return suggestion(nearest(name, known), known)
+
+
+def suggestion(near: str | None, known: Iterable[str]) -> str:
+    """A hint that names ``near``, or where nothing is near lists all of ``known``."""
+    return f"Did you mean {near!r}?" if near else f"Known names: {', '.join(sorted(known))}."

@@ -121,8 +121,9 @@ def _dockerfile(
         platforms = request.platforms or (Platform.native(),)
         made = tuple(plan(found.text, replace(asked, platform=one), bases.of(one)) for one in platforms)
         task.detail = found.name
-        for note in (note for plan in made for note in plan.notes):
-            task.note(note)
+        for one in made:
+            for note in one.notes:
+                task.note(note)
         unknown = set(options.no_cache_stages) - {stage.name for plan in made for stage in plan.stages}
         for name in sorted(unknown):
             task.note(f"--no-cache-filter {name}: there is no such stage")

@@ -7,7 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager, nullcontext, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -244,11 +244,12 @@ def command(
             _show(wherry.plans(path, request, options=options, store=opened), print_)
         return 0
     _check(wanted, chosen)
+    style = "quiet" if quiet else style
     start = time.monotonic()
     with (
         wherry.open_store(store) as opened,
-        _errors_in_json(style) if not quiet else nullcontext(),
-        progress("quiet" if quiet else style) as listener,
+        _errors_in_json(style),
+        progress(style) as listener,
         stopping(listener.close, _stop_children, opened.abandon),
         _shell_on_failure(listener.close),
     ):

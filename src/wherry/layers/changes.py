@@ -18,12 +18,10 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from wherry.errors import WherryError
-from wherry.layers.entry import Entry, Kind, parents
+from wherry.layers.entry import OPAQUE, WHITEOUT, Entry, Kind, parents
 from wherry.layers.records import Row, entry_of
 
 _PIECE = 1 << 18
-_WHITEOUT = ".wh."
-_OPAQUE = ".wh..wh..opq"
 _OPAQUE_ATTRIBUTES = (("trusted.overlay.opaque", b"y"), ("user.overlay.opaque", b"y"))
 _BOOKKEEPING = ("trusted.overlay.", "user.overlay.")
 _NO_ATTRIBUTES = {errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EPERM, errno.EACCES}
@@ -98,7 +96,7 @@ def upper(folder: str) -> Iterator[Change]:
             continue
         yield change
         if attributes and stat.S_ISDIR(status.st_mode) and any(item in _OPAQUE_ATTRIBUTES for item in attributes):
-            yield _marker(f"{path}/{_OPAQUE}", int(status.st_mtime))
+            yield _marker(f"{path}/{OPAQUE}", int(status.st_mtime))
 
 
 def seen(folder: str) -> dict[str, Seen]:
@@ -162,7 +160,7 @@ def _listing(folder: str, prefix: str) -> list[tuple[str, str, os.stat_result]]:
 
 def _whiteout(path: str) -> str:
     above, _, name = path.rpartition("/")
-    return f"{above}/{_WHITEOUT}{name}" if above else _WHITEOUT + name
+    return f"{above}/{WHITEOUT}{name}" if above else WHITEOUT + name
 
 
 def _marker(path: str, mtime: int = 0) -> Change:

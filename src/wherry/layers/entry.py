@@ -11,6 +11,13 @@ from wherry.errors import WherryError
 
 Kind = Literal["file", "dir", "symlink", "hardlink", "char", "block", "fifo"]
 
+WHITEOUT = ".wh."
+OPAQUE = ".wh..wh..opq"
+"""What the names of whiteouts begin with, and the name of the one that hides all that lower layers have."""
+
+CAPABILITY = "security.capability"
+"""The extended attribute that holds a program's capabilities."""
+
 NO_XATTRS: Mapping[str, bytes] = MappingProxyType({})
 """No extended attributes: the same for the many files that have none."""
 
@@ -34,6 +41,11 @@ class Entry:
     major: int = 0
     minor: int = 0
     xattrs: Mapping[str, bytes] = field(default_factory=lambda: NO_XATTRS)
+
+
+def is_an_images(attribute: str) -> bool:
+    """Whether an extended attribute of this name means something in an image: others are a host's own affair."""
+    return attribute == CAPABILITY or attribute.startswith("user.")
 
 
 def relative(path: str) -> str:

@@ -9,11 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from wherry.errors import WherryError
-from wherry.layers.entry import Entry, Kind
+from wherry.layers.entry import OPAQUE, WHITEOUT, Entry, Kind
 from wherry.layers.records import Row, entry_of, row_of
 
-WHITEOUT = ".wh."
-OPAQUE = ".wh..wh..opq"
 MOST_LINKS = 40  # as Linux follows
 _IMPLIED: Row = ("", "dir", 0o755, 0, 0, 0, 0, "", 0, 0, (), "")  # a directory that no layer tells of
 

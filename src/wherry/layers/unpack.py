@@ -20,13 +20,11 @@ from pathlib import Path
 from typing import IO
 
 from wherry.errors import StoreError, WherryError
-from wherry.layers.entry import Entry
+from wherry.layers.entry import OPAQUE, WHITEOUT, Entry
 from wherry.layers.reader import entries
 from wherry.store.files import remove_tree
 
-_WHITEOUT = ".wh."
-_OPAQUE = ".wh..wh..opq"
-_AUFS = ".wh..wh."
+_AUFS = WHITEOUT * 2
 _CHUNK = 1 << 17
 _ZEROS = bytes(_CHUNK)
 _IMPLIED = Entry("", "dir", 0o755)  # a directory that no layer tells of
@@ -96,7 +94,7 @@ class _Tree:
             self._directories[self._root] = entry
             return
         above, _, name = entry.path.rpartition("/")
-        if name.startswith(_WHITEOUT):
+        if name.startswith(WHITEOUT):
             self._white_out(above, name)
             return
         parent = self._directory(above)
@@ -202,20 +200,20 @@ class _Tree:
         parent = self._find(above, make=False)
         if parent is None:
             return
-        if name == _OPAQUE:
+        if name == OPAQUE:
             self._empty(parent)
         elif not name.startswith(_AUFS):
-            hidden = name.removeprefix(_WHITEOUT)
+            hidden = name.removeprefix(WHITEOUT)
             if hidden in {"", ".", ".."}:
                 raise WherryError(f"{name} hides nothing that can be")
             self._hide(f"{parent}/{hidden}")
 
     def _cover(self, parent: str, name: str) -> None:
         """Write a whiteout as overlays have it (Linux, Documentation/filesystems/overlayfs.rst)."""
-        if name == _OPAQUE:
+        if name == OPAQUE:
             os.setxattr(parent, self._overlay + "opaque", b"y", follow_symlinks=False)
         elif not name.startswith(_AUFS):
-            hidden = name.removeprefix(_WHITEOUT)
+            hidden = name.removeprefix(WHITEOUT)
             if hidden in {"", ".", ".."}:
                 raise WherryError(f"{name} hides nothing that can be")
             real = f"{parent}/{hidden}"

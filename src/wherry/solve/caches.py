@@ -19,6 +19,7 @@ from wherry.sandbox import Mount
 from wherry.solve.snapshot import Snapshot
 from wherry.solve.work import Work
 from wherry.store.files import storing
+from wherry.store.lock import share_lock, try_lock
 
 
 def use_caches(step: Run, work: Work, held: ExitStack) -> Mapping[str, str]:
@@ -49,16 +50,11 @@ def _cache_id(mount: RunMount) -> str:
 
 def _use(lock: Path, sharing: Sharing) -> int | None:
     """Hold the lock of a cache as ``sharing`` says; None if it is private and somebody else has it."""
-    import fcntl
-
-    handle = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    how = {"shared": fcntl.LOCK_SH, "locked": fcntl.LOCK_EX, "private": fcntl.LOCK_EX | fcntl.LOCK_NB}
-    try:
-        fcntl.flock(handle, how[sharing])
-    except BlockingIOError:
-        os.close(handle)
-        return None
-    os.utime(handle)
+    if sharing == "shared":
+        return share_lock(lock)
+    handle = try_lock(lock, wait=sharing == "locked")
+    if handle is not None:
+        os.utime(handle)
     return handle
 
 

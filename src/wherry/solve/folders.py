@@ -14,6 +14,7 @@ from pathlib import Path
 
 from wherry.store import Store
 from wherry.store.files import remove_tree, storing
+from wherry.store.lock import share_lock
 
 KEPT: dict[str, int] = {"": 6, "state-": 120, "full-": 4}
 """How many are kept of those whose names begin so; the longest beginning counts."""
@@ -56,7 +57,7 @@ def open_folder(store: Store, name: str, make: Callable[[Path], None]) -> Rootfs
                     remove_tree(new)
                 raise
             new.replace(root)
-        used = Rootfs(root, _use(folder / "lock"))
+        used = Rootfs(root, share_lock(folder / "lock"))
     if made:
         trim(store, name)
     return used
@@ -66,7 +67,7 @@ def find_folder(store: Store, name: str) -> Rootfs | None:
     """The directory called ``name``, if it is there."""
     folder = store.path / "rootfs" / name
     with suppress(FileNotFoundError):
-        used = Rootfs(folder / "root", _use(folder / "lock", make=False))
+        used = Rootfs(folder / "root", share_lock(folder / "lock", make=False))
         if used.path.is_dir():
             return used
         used.close()
@@ -79,7 +80,7 @@ def begin_folder(store: Store, name: str) -> Rootfs:
     folder = store.path / "rootfs" / name
     with storing(folder), store.once(f"rootfs {name}"):
         folder.mkdir(parents=True)
-        return Rootfs(folder / "root", _use(folder / "lock"))
+        return Rootfs(folder / "root", share_lock(folder / "lock"))
 
 
 def take_folder(store: Store, name: str, new_name: str) -> Rootfs | None:
@@ -106,16 +107,6 @@ def trim(store: Store, name: str) -> None:
 
 def _kind(name: str) -> str:
     return max((kind for kind in KEPT if name.startswith(kind)), key=len)
-
-
-def _use(lock: Path, *, make: bool = True) -> int:
-    """Lock the file at ``lock`` as one of its users; gives the handle that holds the lock."""
-    import fcntl
-
-    handle = os.open(lock, os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT if make else 0), 0o644)
-    fcntl.flock(handle, fcntl.LOCK_SH)
-    os.utime(handle)
-    return handle
 
 
 def _last_use(folder: Path) -> float:

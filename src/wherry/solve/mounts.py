@@ -76,7 +76,7 @@ def shown(step: Run, work: Work, task: Task, stages: Mapping[str, Snapshot]) -> 
                 case "tmpfs":
                     mounts.append(Mount.tmpfs(mount.target, size=mount.size))
                 case "secret":
-                    _show_secret(mount, step, work, files, env)
+                    _show_secret(mount, work, files, env)
                 case "ssh":
                     socket = work.options.run.ssh.get(mount.id)
                     target = mount.target or f"/run/buildkit/ssh_agent.{agents}"
@@ -85,7 +85,7 @@ def shown(step: Run, work: Work, task: Task, stages: Mapping[str, Snapshot]) -> 
                     if socket is not None:
                         mounts.append(Mount(socket, target))
                     elif mount.required:
-                        raise _missing("ssh socket", mount.id, "--ssh", work.options.run.ssh, step)
+                        raise _missing("ssh socket", mount.id, "--ssh", work.options.run.ssh)
                 case "cache":
                     mounts.append(cache_mount(mount, caches, work, task, stages))
                 case "bind":
@@ -93,11 +93,11 @@ def shown(step: Run, work: Work, task: Task, stages: Mapping[str, Snapshot]) -> 
         yield Shown(tuple(mounts), files, env)
 
 
-def _show_secret(mount: RunMount, step: Run, work: Work, files: dict[str, File], env: dict[str, str]) -> None:
+def _show_secret(mount: RunMount, work: Work, files: dict[str, File], env: dict[str, str]) -> None:
     secret = work.options.run.secrets.get(mount.id)
     if secret is None:
         if mount.required:
-            raise _missing("secret", mount.id, "--secret", work.options.run.secrets, step)
+            raise _missing("secret", mount.id, "--secret", work.options.run.secrets)
         return
     value = secret.read(mount.id)
     if mount.env:
@@ -106,12 +106,11 @@ def _show_secret(mount: RunMount, step: Run, work: Work, files: dict[str, File],
         files[mount.target] = File(value, mount.mode, mount.uid, mount.gid)
 
 
-def _missing(what: str, name: str, option: str, known: Mapping[str, object], step: Run) -> UsageError:
+def _missing(what: str, name: str, option: str, known: Mapping[str, object]) -> UsageError:
     hint = f"Give it with {option} id={name},…" if option == "--secret" else f"Give it with {option} {name}."
     if known:
         hint += f" {did_you_mean(name, known)}"
-    place = step.instruction.place if step.instruction else None
-    return UsageError(f"{what} {name!r} is required and was not given", place=place, hint=hint)
+    return UsageError(f"{what} {name!r} is required and was not given", hint=hint)
 
 
 def _show_certificates(files: dict[str, File], env: dict[str, str]) -> None:

@@ -16,6 +16,7 @@ from wherry.errors import Place, WherryError
 from wherry.events import Task
 from wherry.image import Layer, Platform
 from wherry.layers.changes import Change, differences, seen, upper
+from wherry.layers.entry import WHITEOUT
 from wherry.layers.garbage import uncollected
 from wherry.plan import Instruction, Run
 from wherry.sandbox import (
@@ -47,7 +48,6 @@ DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 HOSTNAME = "buildkitsandbox"
 """What BuildKit calls the machine; programs that write it down give the same with both."""
 
-_WHITEOUT = ".wh."
 _LAST_LINES = 20
 _LONGEST_PATH = 3900  # bytes: Linux's 4095 without the store's own
 _LONGEST = 4000  # characters of an output line that are shown
@@ -86,25 +86,23 @@ def run(step: Run, snapshot: Snapshot, work: Work, task: Task, stages: Mapping[s
     """Carry out ``step``. Raises :class:`RunFailed` if its command fails."""
     instruction = instruction_of(step)
     with placed(step):
-        mounts = mounts_key(step, work, task, stages)
-    key = cache_key(
-        "run",
-        state=state_of(snapshot),
-        argv=list(step.argv),
-        args=[list(pair) for pair in step.args],
-        env=list(snapshot.runtime.env),
-        user=snapshot.runtime.user,
-        workdir=snapshot.runtime.working_dir,
-        mounts=mounts,
-        network=step.network,
-        security=step.security,
-        files=[list(pair) for pair in step.files],
-        hosts=[list(pair) for pair in work.options.run.hosts],
-        times=times_key(work),
-        compression=str(work.options.compression),
-    )
-    made = _Execution(step, instruction, snapshot, work, task, stages)
-    with placed(step):
+        key = cache_key(
+            "run",
+            state=state_of(snapshot),
+            argv=list(step.argv),
+            args=[list(pair) for pair in step.args],
+            env=list(snapshot.runtime.env),
+            user=snapshot.runtime.user,
+            workdir=snapshot.runtime.working_dir,
+            mounts=mounts_key(step, work, task, stages),
+            network=step.network,
+            security=step.security,
+            files=[list(pair) for pair in step.files],
+            hosts=[list(pair) for pair in work.options.run.hosts],
+            times=times_key(work),
+            compression=str(work.options.compression),
+        )
+        made = _Execution(step, instruction, snapshot, work, task, stages)
         result, was_cached = result_once(work, key, made.result)
     if was_cached:
         task.cached()
@@ -266,7 +264,7 @@ class _Execution:
                 for change in changes:
                     some = True
                     row = change.row
-                    if _WHITEOUT in row[0] and (change.path or row[1] != "file"):
+                    if WHITEOUT in row[0] and (change.path or row[1] != "file"):
                         self._task.note(f"/{row[0]}: in a layer such a name says that something is removed")
                     if plan.times != "real" and row[6] > plan.epoch:
                         row = (*row[:6], plan.epoch, *row[7:])
@@ -289,8 +287,8 @@ def _short_paths() -> Iterator[None]:
     except OSError as error:
         if error.errno != errno.ENAMETOOLONG:
             raise
-        name = os.fspath(error.filename or "").rpartition("/root/")[2][-60:]
-        message = f"the command left a path that is too long to be packed, on this system: …{name}"
+        end = os.fspath(error.filename or "")[-60:]
+        message = f"the command left a path that is too long to be packed, on this system: …{end}"
         raise WherryError(message, hint=f"Paths have at most some {_LONGEST_PATH} bytes.") from error
 
 

@@ -47,9 +47,10 @@ def solve(work: Work) -> Image:
     """Build the target of ``work.plan``. Raises :class:`~wherry.errors.WherryError` if a step fails."""
     plan = work.plan
     stages = needed_stages(plan)
-    for step in (step for stage in stages for step in stage.steps):
-        if isinstance(step, Run):
-            work.options.run.check(step)
+    for stage in stages:
+        for step in stage.steps:
+            if isinstance(step, Run):
+                work.options.run.check(step)
     building = Building(work)
     snapshots = building.in_turn(stages) if _is_chain(stages) else building.side_by_side(stages)
     return _image(plan, snapshots[plan.target])

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO, BinaryIO
 
 from wherry.errors import StoreError, WherryError
-from wherry.layers.entry import Entry
+from wherry.layers.entry import Entry, is_an_images
 from wherry.layers.reader import entries
 from wherry.store.files import remove_tree
 
@@ -177,7 +177,7 @@ def _dress(real: str, entry: Entry) -> None:
     if entry.kind != "symlink":
         os.chmod(real, entry.mode)
     for name, value in entry.xattrs.items():
-        if name == "security.capability" or name.startswith("user."):
+        if is_an_images(name):
             try:
                 os.setxattr(real, name, value, follow_symlinks=False)
             except OSError as error:

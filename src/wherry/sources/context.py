@@ -25,7 +25,7 @@ from typing import cast
 
 from wherry.errors import UsageError, WherryError
 from wherry.image.digest import Digest
-from wherry.layers.entry import Entry, Kind
+from wherry.layers.entry import CAPABILITY, Entry, Kind
 from wherry.layers.garbage import uncollected
 from wherry.layers.records import Row, entry_of, row_of
 from wherry.sources.ignore import Patterns, State
@@ -40,7 +40,6 @@ _THREADS_FROM = 4 << 20  # bytes to hash in all; with less, threads cost more th
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 _DIRECTORY = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_DIRECTORY", 0)
 _OPEN = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0) | _NO_FOLLOW
-_CAPABILITY = "security.capability"
 _MAGIC = b"wherry context 3\n"
 
 Stamp = bytes
@@ -108,20 +107,41 @@ class ContextFile:
                 return  # a socket, which is an empty file
             raise _unreadable(self.row[0], error) from error
 
+    def read_unchanged(self) -> Iterable[bytes]:
+        """As :meth:`read`; a file that was changed since it was found is an error."""
+        data = self._at_once(_PIECE, unchanged=True)
+        return self._read_checked() if data is None else (data,)
+
+    def _read_checked(self) -> Iterator[bytes]:
+        yield from self.read()
+        if self.changed():
+            hint = "Build again when it is at rest."
+            raise WherryError(f"{self.row[0]} was changed while it was being read", hint=hint)
+
+    def _at_once(self, limit: int, *, unchanged: bool = False) -> bytes | None:
+        """All of a file below ``limit`` bytes with few calls, as there may be many; None where :meth:`read` must do.
+
+        ``unchanged``: also where the file is not any more what it was when it was found.
+        """
+        size = self.row[3]
+        if size >= limit:
+            return None
+        try:
+            handle = os.open(self.path, _OPEN)
+            try:
+                data = os.read(handle, size + 1)
+                same = not unchanged or stamp_of(os.fstat(handle)) == self.stamp
+            finally:
+                os.close(handle)
+        except OSError:
+            return None  # the long way finds it too, and says so
+        return data if same and len(data) == size else None
+
     def hash(self) -> str:
         """The SHA-256 (hex) of a file's content. Raises :class:`WherryError` that names it if it cannot be read."""
-        size = self.row[3]
-        if size < _SMALL:
-            try:
-                handle = os.open(self.path, _OPEN)
-                try:
-                    data = os.read(handle, size + 1)
-                finally:
-                    os.close(handle)
-                if len(data) == size:
-                    return sha256(data).hexdigest()
-            except OSError:
-                pass  # the long way finds it too, and says so
+        data = self._at_once(_SMALL)
+        if data is not None:
+            return sha256(data).hexdigest()
         content = sha256()
         for piece in self.read():
             content.update(piece)
@@ -255,8 +275,8 @@ def _capabilities(path: str) -> tuple[tuple[str, bytes], ...]:
     if sys.platform != "linux":
         return ()
     with suppress(OSError):
-        if _CAPABILITY in os.listxattr(path, follow_symlinks=False):
-            return ((_CAPABILITY, os.getxattr(path, _CAPABILITY, follow_symlinks=False)),)
+        if CAPABILITY in os.listxattr(path, follow_symlinks=False):
+            return ((CAPABILITY, os.getxattr(path, CAPABILITY, follow_symlinks=False)),)
     return ()
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from wherry.errors import UsageError
 from wherry.events import Task
 from wherry.fetch import Fetcher
+from wherry.sources.base import names_path
 from wherry.sources.dockerfile import IGNORE, read_inside
 from wherry.sources.giturl import parse_git
 from wherry.sources.ignore import parse
@@ -22,7 +23,6 @@ from wherry.store import Store
 
 _SCHEME = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*)://")
 _IMAGES = ("docker-image", "oci-layout", "debian")
-_FILES = ("oci", "oci-archive", "docker-archive")
 _HINT = (
     "Write NAME=DIR, NAME=docker-image://IMAGE, NAME=oci-layout://DIR[:TAG], NAME=oci-archive:FILE, "
     "NAME=docker-archive:FILE, NAME=debian://SUITE, "
@@ -86,8 +86,8 @@ def resolve_named(value: str, name: str = "", *, cwd: Path | None = None) -> Nam
         raise UsageError(f"{shown}: target: is understood in bake files alone", hint=_HINT)
     if os.path.isdir(here / value):
         return FolderContext(str((here / value).resolve()))
-    kind_of_file, colon, path = value.partition(":")
-    if colon and path and kind_of_file in _FILES:
+    kind_of_file, _, path = value.partition(":")
+    if path and names_path(value):
         return ImageContext(f"{kind_of_file}:{here / path}")
     if parse_git(value) is not None or kind in {"http", "https"}:
         return FolderContext(value)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from threading import Lock
@@ -13,13 +12,10 @@ from wherry.errors import WherryError
 from wherry.layers.garbage import uncollected
 from wherry.layers.source import File, Read
 from wherry.layers.tree import Content, Node, Tree
-from wherry.sources.context import ContextFile, Memory, Stamp, hash_missing, stamp_of
+from wherry.sources.context import ContextFile, Memory, Stamp, hash_missing
 
 _FEW = 50
 _FEW_BYTES = 1 << 20  # as much as is hashed in a millisecond or so
-
-_SMALL = 1 << 18
-_OPEN = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 
 
 class ContextTree:
@@ -71,7 +67,7 @@ class ContextTree:
     def read(self, files: Sequence[File]) -> Read:
         """The data of ``files`` in the order of their paths. One that was changed since it was found is an error."""
         for content in sorted((content for content, _ in files), key=_number):
-            yield content, _read(self._files[content.number])
+            yield content, self._files[content.number].read_unchanged()
 
     def open(self, file: File) -> AbstractContextManager[BinaryIO]:
         """The file on the disk."""
@@ -84,7 +80,7 @@ class ContextTree:
 
 def _worth_recalling(contents: Sequence[Content]) -> bool:
     """Whether to read what is remembered costs less than to hash a few files."""
-    return len(contents) > _FEW or sum(content.entry.size for content in contents) > _FEW_BYTES
+    return len(contents) > _FEW or sum(content.row[3] for content in contents) > _FEW_BYTES
 
 
 def _tree(files: Sequence[ContextFile], contents: list[Content]) -> Tree:
@@ -109,30 +105,6 @@ def _tree(files: Sequence[ContextFile], contents: list[Content]) -> Tree:
                 contents.append(content)
             children[name] = Node(content, 0)
     return tree
-
-
-def _read(file: ContextFile) -> Iterable[bytes]:
-    """A file's data; a small one's with few calls, as there may be many of them."""
-    size = file.row[3]
-    if size < _SMALL:
-        try:
-            handle = os.open(file.path, _OPEN)
-            try:
-                data = os.read(handle, size + 1)
-                status = os.fstat(handle)
-            finally:
-                os.close(handle)
-        except OSError:
-            return _checked(file)  # says what is wrong
-        if len(data) == size and stamp_of(status) == file.stamp:
-            return (data,)
-    return _checked(file)
-
-
-def _checked(file: ContextFile) -> Iterator[bytes]:
-    yield from file.read()
-    if file.changed():
-        raise WherryError(f"{file.row[0]} was changed while it was being read", hint="Build again when it is at rest.")
 
 
 def _number(content: Content) -> int:

@@ -6,7 +6,7 @@ import re
 from contextlib import suppress
 from dataclasses import dataclass
 
-from wherry.errors import UsageError, WherryError
+from wherry.errors import UsageError, WherryError, suggestion
 from wherry.image.descriptor import Descriptor
 from wherry.image.digest import Digest, encoded
 from wherry.image.index import Index
@@ -101,9 +101,7 @@ def find_descriptors(store: Store, text: str) -> tuple[Descriptor, ...]:
     names = [name_of(one) for one in named if name_of(one)]
     if not names:
         raise UsageError(f"there is no image {text!r}: the store {store.path} holds none", hint="Build one with -t.")
-    near = nearest_name(text, names)
-    hint = f"Did you mean {near!r}?" if near else f"Known names: {', '.join(sorted(names))}."
-    raise UsageError(f"there is no image {text!r} in the store", hint=hint)
+    raise UsageError(f"there is no image {text!r} in the store", hint=suggestion(nearest_name(text, names), names))
 
 
 def find_descriptor(store: Store, text: str) -> Descriptor:

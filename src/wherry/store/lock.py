@@ -54,6 +54,20 @@ def try_lock(path: Path, *, wait: bool = False) -> int | None:
             return None
 
 
+def share_lock(path: Path, *, make: bool = True) -> int:
+    """Lock the file at ``path`` as one of several users of what it stands for; its time is that of the last use.
+
+    Gives a handle for :func:`os.close`. Waits for who has it alone. Raises :class:`FileNotFoundError` if the file is
+    missing and is not to be made. POSIX only.
+    """
+    import fcntl
+
+    handle = os.open(path, os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT if make else 0), 0o644)
+    fcntl.flock(handle, fcntl.LOCK_SH)
+    os.utime(handle)
+    return handle
+
+
 def give_up(handle: int, path: Path) -> None:
     """Remove the lock file at ``path`` and let go of it."""
     if sys.platform == "win32":  # where an open file cannot be removed; whoever comes in between keeps it

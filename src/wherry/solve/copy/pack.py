@@ -8,9 +8,9 @@ from hashlib import sha256
 from wherry.errors import WherryError
 from wherry.events import Task
 from wherry.image import Layer
+from wherry.layers.entry import OPAQUE, WHITEOUT
 from wherry.layers.records import keep_records
 from wherry.layers.source import File, SourceTree
-from wherry.layers.tree import OPAQUE, WHITEOUT
 from wherry.layers.writer import LayerWriter
 from wherry.solve.copy.target import Made, Output
 from wherry.solve.work import Work

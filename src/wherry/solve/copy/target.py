@@ -12,10 +12,10 @@ from hashlib import sha256
 from typing import NamedTuple
 
 from wherry.errors import WherryError
-from wherry.layers.entry import Entry
+from wherry.layers.entry import OPAQUE, Entry, is_an_images
 from wherry.layers.records import Row, entry_of, row_of
 from wherry.layers.source import SourceTree
-from wherry.layers.tree import OPAQUE, Content, Node, Place
+from wherry.layers.tree import Content, Node, Place
 from wherry.solve.copy.modes import Change
 from wherry.solve.copy.selection import Chosen, Item, below
 
@@ -72,8 +72,8 @@ class Made(Content):
             mode = look.mode(mode, kind == "dir")
         if look.fixed or look.latest is not None:
             mtime = look.mtime(mtime)
-        if xattrs:  # those that mean something in an image: the others are a host's own affair
-            xattrs = tuple(item for item in xattrs if item[0] == _CAPABILITY or item[0].startswith("user."))
+        if xattrs:
+            xattrs = tuple(item for item in xattrs if is_an_images(item[0]))
         content = self.origin.hash if self.origin is not None else ""
         return path, kind, mode, size, uid, gid, mtime, link, major, minor, xattrs, content
 
@@ -338,7 +338,6 @@ class Target:
         return (id(self._tree.locate(above, follow=False).nodes[-1]), name) in self._gone
 
 
-_CAPABILITY = "security.capability"
 _NO_DATA = sha256(b"").hexdigest()
 
 
