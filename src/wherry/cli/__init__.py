@@ -6,11 +6,27 @@ Each command is a thin caller of the public API in :mod:`wherry`.
 from __future__ import annotations
 
 import gc
+import os
 import sys
+from contextlib import suppress
+from typing import NoReturn
 
 
-def main() -> int:
-    """Run the command line in ``sys.argv``; gives the exit code."""
+def main() -> NoReturn:
+    """Run the command line in ``sys.argv`` and end the process with its exit code.
+
+    It ends without taking the interpreter down: a thread may still wait for a silent server or be loading a library,
+    and native code that runs meanwhile can crash. Nothing is lost, every write is atomic.
+    """
+    code = 1
+    with suppress(OSError):  # whoever reads what we print has gone
+        code = _run()
+        for stream in filter(None, (sys.stdout, sys.stderr)):
+            stream.flush()
+    os._exit(code)
+
+
+def _run() -> int:
     if sys.argv[1:] == ["--version"]:  # before anything heavy is imported
         from wherry.version import VERSION
 

@@ -114,7 +114,8 @@ class Fetcher:
                 self._opened()
 
         if not self.offline and self._client is None:
-            threading.Thread(target=work, name="prepare", daemon=True).start()
+            # No daemon: it ends soon, and a library that loads while the interpreter is taken down crashes it.
+            threading.Thread(target=work, name="prepare").start()
 
     def cached(self, download: Download) -> Path | None:
         """The file if it is here already; its time is that of its last use, by which it is pruned."""
