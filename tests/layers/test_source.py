@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from wherry.errors import WherryError
 from wherry.image import Layer
 from wherry.layers.compression import Compression
 from wherry.layers.entry import Entry
+from wherry.layers.records import keep_records, scan
 from wherry.layers.source import LayeredTree, MemoryTree
 from wherry.layers.unpack import unpack
 from wherry.layers.writer import LayerWriter
@@ -93,6 +95,23 @@ def test_a_directory_is_not_believed(store: Store, layers: list[Layer], tmp_path
     assert node is not None
     with tree.open((node.content, "d/a")) as opened:
         assert opened.read() == b"A"
+
+
+@pytest.mark.parametrize("in_folder", [True, False])
+def test_hashes_that_are_not_remembered_are_found(
+    store: Store, layers: list[Layer], tmp_path: Path, in_folder: bool
+) -> None:
+    layer = layers[0]
+    folder = unpacked(store, layer, tmp_path / "0") if in_folder else None
+    records = scan(store.blobs.path(layer.descriptor.digest), "layer")
+    keep_records(store, layer.descriptor.digest, [(*row[:-1], "") for row in records.rows])
+    tree = LayeredTree([(layer, folder)], store)
+    nodes = {path: tree.tree.find(path) for path in ("d/a", "d/b", "c")}
+    files = [(node.content, path) for path, node in nodes.items() if node is not None]
+    hashes = [sha256(data).hexdigest() for data in (b"A", b"B" * 700_000)]
+    assert [content.hash for content, _ in files] == ["", "", ""]
+    tree.know([*files[:2], files[0]])
+    assert [content.hash for content, _ in files] == [*hashes, ""]
 
 
 def test_nothing_is_left_in_the_scratch_directory(store: Store, layers: list[Layer]) -> None:

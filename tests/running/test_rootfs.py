@@ -14,6 +14,7 @@ import pytest
 from wherry.errors import WherryError
 from wherry.image import Descriptor, Digest, Image, ImageConfig, Layer, Platform, RuntimeConfig
 from wherry.image.mediatype import OCI_LAYER_ZSTD
+from wherry.layers.records import load_records, scan
 from wherry.solve import folders
 from wherry.solve.rootfs import interpreter_launcher, open_rootfs
 from wherry.store import Store
@@ -53,6 +54,24 @@ def test_what_a_killed_process_left_half_unpacked_is_done_again(store: Store, ad
     with open_rootfs(image, store) as root:
         assert (root.path / "etc/passwd").exists()
     assert not path.with_name("new").exists()
+
+
+def test_what_was_unpacked_is_not_read_again_to_know_what_it_holds(store: Store, add_image: AddImage) -> None:
+    image = add_image(store)
+    digest = image.layers[0].descriptor.digest
+    expected = scan(store.blobs.path(digest), "layer")
+    open_rootfs(image, store).close()
+    store.blobs.path(digest).unlink()
+    found = load_records(store, digest)
+    assert [row[:-1] for row in found.rows] == [row[:-1] for row in expected.rows]
+
+
+def test_what_is_known_of_a_layer_stays_when_it_is_unpacked(store: Store, add_image: AddImage) -> None:
+    image = add_image(store)
+    known = load_records(store, image.layers[0].descriptor.digest)
+    open_rootfs(image, store).close()
+    assert load_records(store, image.layers[0].descriptor.digest) == known
+    assert any(record.content for record in known)
 
 
 def test_few_are_kept_and_those_in_use_always(

@@ -1,7 +1,8 @@
 """What a layer holds, remembered, so that it is not read again: each entry, and the hash of each file's content.
 
 ``records/HEX`` in the store is that of the blob HEX: entries as the archive has them, in its order, whiteouts among
-them. Only who needs an entry pays for it: what is kept are tuples of plain values.
+them. Only who needs an entry pays for it: what is kept are tuples of plain values. A layer that was unpacked before
+anybody wanted to know this is remembered without hashes; whoever wants one reads that file.
 """
 
 from __future__ import annotations
@@ -28,12 +29,12 @@ _MAGIC = b"wherry records 1\n"
 _PIECE = 1 << 18
 
 Row = tuple[str, Kind, int, int, int, int, int, str, int, int, tuple[tuple[str, bytes], ...], str]
-"""An entry's fields in their order, and the hash of its content."""
+"""An entry's fields in their order, and the hash of its content, empty if it is not known."""
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """An entry of a layer. ``content`` is the SHA-256 (hex) of a regular file's data, else empty."""
+    """An entry of a layer. ``content`` is the SHA-256 (hex) of a regular file's data if it is known, else empty."""
 
     entry: Entry
     content: str = ""
@@ -109,6 +110,11 @@ def load_records(store: Store, digest: Digest) -> Records:
         records = scan(store.blobs.path(digest), f"layer {digest}")
         keep_records(store, digest, records.rows)
         return records
+
+
+def has_records(store: Store, digest: Digest) -> bool:
+    """Whether it is remembered what the layer whose blob is ``digest`` holds."""
+    return _path(store, digest).is_file()
 
 
 def keep_records(store: Store, digest: Digest, rows: Sequence[Row]) -> None:

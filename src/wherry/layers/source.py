@@ -69,7 +69,13 @@ class LayeredTree:
             self.tree.apply(number, load_records(store, layer.descriptor.digest).rows)
 
     def know(self, files: Sequence[File]) -> None:
-        """Every content's hash is known."""
+        """Hash what is remembered without its hash."""
+        unknown = {id(file[0]): file for file in files if not file[0].hash}
+        for content, pieces in self.read(list(unknown.values())):
+            hashed = hashlib.sha256()
+            for piece in pieces:
+                hashed.update(piece)
+            content.hash = hashed.hexdigest()
 
     def read(self, files: Sequence[File]) -> Read:
         """The data of ``files`` in the order of the layers."""

@@ -14,7 +14,7 @@ import errno
 import os
 import stat
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -22,6 +22,7 @@ from typing import IO
 from wherry.errors import StoreError, WherryError
 from wherry.layers.entry import OPAQUE, WHITEOUT, Entry
 from wherry.layers.reader import entries
+from wherry.layers.records import Row, row_of
 from wherry.store.files import remove_tree
 
 _AUFS = WHITEOUT * 2
@@ -33,6 +34,9 @@ _LINKS = 40  # as many as Linux follows
 # Refused: this is no superuser, or the file system has no such thing. The image still works for most.
 _UNSUPPORTED = {errno.EPERM, errno.EACCES, errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
 
+Told = Callable[[Path, Sequence[Row]], None]
+"""Is told of a layer that has been applied: where it is, and what it holds, without hashes."""
+
 
 @dataclass(frozen=True, slots=True)
 class Unpacked:
@@ -41,17 +45,22 @@ class Unpacked:
     skipped: tuple[str, ...] = ()
 
 
-def unpack(layers: Sequence[Path], root: Path, *, owners: bool, overlay: str = "") -> Unpacked:
+def unpack(
+    layers: Sequence[Path], root: Path, *, owners: bool, overlay: str = "", told: Told | None = None
+) -> Unpacked:
     """Apply ``layers`` (tar files, compressed or not), lowest first, to the directory ``root``.
 
     With ``owners`` files get their owners' IDs; without, all are ours and setuid bits are void. Device nodes that we
     may not make and extended attributes that cannot be kept are left out. ``overlay`` (``trusted.overlay.`` or
     ``user.overlay.``) makes ``root`` an overlay's upper directory: whiteouts are kept in its form, none is applied.
+    ``told`` is told of each layer.
     Raises :class:`WherryError` for a damaged or a hostile layer, :class:`StoreError` for a full disk.
     """
     tree = _Tree(root, owners=owners, overlay=overlay)
     for number, layer in enumerate(layers, 1):
-        tree.apply(layer, f"layer {number} of {len(layers)}")
+        rows = tree.apply(layer, f"layer {number} of {len(layers)}")
+        if told is not None:
+            told(layer, rows)
     tree.finish()
     return Unpacked(tuple(tree.skipped))
 
@@ -71,15 +80,18 @@ class _Tree:
         """The real paths that the present layer has made or made something in: its whiteouts do not mean them."""
         self.skipped: list[str] = []
 
-    def apply(self, layer: Path, what: str) -> None:
+    def apply(self, layer: Path, what: str) -> list[Row]:
         self._mine = set()
         path = ""
+        rows: list[Row] = []
         try:
             for entry, data in entries(layer, what):
                 path = entry.path
                 self._apply(entry, data)
+                rows.append(row_of(entry))
         except OSError as error:
             raise _explain(error, self._root, f"{what}: {path}") from error
+        return rows
 
     def finish(self) -> None:
         """Give directories their attributes: innermost first, as what is written in one changes its time."""

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wherry.errors import WherryError
-from wherry.image import Image, Platform
+from wherry.image import Digest, Image, Platform
 from wherry.solve.folders import Rootfs, open_folder
 from wherry.solve.keys import cache_key
 from wherry.store import Store
@@ -24,6 +24,7 @@ from wherry.target import Interpreter
 if TYPE_CHECKING:
     import subprocess
 
+    from wherry.layers.records import Row
     from wherry.sandbox import Network
 
 Launch = Callable[[Sequence[str]], "subprocess.Popen[bytes]"]
@@ -49,7 +50,14 @@ def open_rootfs(image: Image, store: Store, note: Note | None = None) -> Rootfs:
 
 def unpack_into(image: Image, store: Store, root: Path, note: Note) -> None:
     """Make the directory ``root`` a root filesystem of ``image``, for the caller to do with what they like."""
+    from wherry.layers.records import has_records, keep_records
     from wherry.layers.unpack import unpack
+
+    def told(layer: Path, rows: Sequence[Row]) -> None:
+        """A COPY that wants to know what is in it need not read it again."""
+        digest = Digest(f"sha256:{layer.name}")
+        if not has_records(store, digest):
+            keep_records(store, digest, rows)
 
     layers = [store.blobs.path(layer.descriptor.digest) for layer in image.layers]
     for path in layers:
@@ -60,7 +68,7 @@ def unpack_into(image: Image, store: Store, root: Path, note: Note) -> None:
         root.mkdir()
         os.chown(root, -1, os.getegid())  # a store may hand on its own group, which need not exist in a container
         root.chmod(0o755)
-    unpacked = unpack(layers, root, owners=owners)
+    unpacked = unpack(layers, root, owners=owners, told=told)
     if not owners:
         note(_ONE_USER)
     if unpacked.skipped:
