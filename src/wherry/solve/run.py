@@ -264,7 +264,8 @@ class _Execution:
                 for change in changes:
                     some = True
                     row = change.row
-                    if WHITEOUT in row[0] and (change.path or row[1] != "file"):
+                    name = row[0].rpartition("/")[2]
+                    if name.startswith(WHITEOUT) and (change.path or row[1] != "file"):
                         self._task.note(f"/{row[0]}: in a layer such a name says that something is removed")
                     if plan.times != "real" and row[6] > plan.epoch:
                         row = (*row[:6], plan.epoch, *row[7:])

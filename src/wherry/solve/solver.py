@@ -31,6 +31,7 @@ from wherry.plan import (
 from wherry.solve.base import open_base
 from wherry.solve.configure import configure
 from wherry.solve.snapshot import Snapshot
+from wherry.solve.stage import placed
 from wherry.solve.work import Options, Work
 from wherry.sources.base import names_path
 
@@ -50,7 +51,8 @@ def solve(work: Work) -> Image:
     for stage in stages:
         for step in stage.steps:
             if isinstance(step, Run):
-                work.options.run.check(step)
+                with placed(step):
+                    work.options.run.check(step)
     building = Building(work)
     snapshots = building.in_turn(stages) if _is_chain(stages) else building.side_by_side(stages)
     return _image(plan, snapshots[plan.target])
