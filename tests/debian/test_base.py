@@ -389,7 +389,7 @@ def test_an_older_state_than_before_is_refused(small: FakeArchive, workshop: Wor
 
 
 def test_an_unreachable_archive_is_an_error(workshop: Workshop, task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("wherry.fetch.fetcher._ATTEMPTS", 1)
+    monkeypatch.setattr("wherry.fetch.attempts._ATTEMPTS", 1)
     monkeypatch.setattr("time.sleep", lambda _: None)
     with pytest.raises(NetworkError):
         assemble(replace(workshop, mirror="http://127.0.0.1:9/debian"), task)

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from wherry.errors import NetworkError, StoreError, UsageError, WherryError
-from wherry.fetch import Download, Fetcher, HashMismatch, NotFound, Stopped, fetcher
+from wherry.fetch import Download, Fetcher, HashMismatch, NotFound, Stopped, attempts
 
 DATA = bytes(range(256)) * 4096  # 1 MiB
 DIGEST = hashlib.sha256(DATA).hexdigest()
@@ -115,7 +115,7 @@ def alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         if name.lower().endswith("_proxy") or name == "NETRC":
             monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setattr(fetcher, "_FIRST_DELAY", 0.001)
+    monkeypatch.setattr(attempts, "_FIRST_DELAY", 0.001)
 
 
 @pytest.fixture
@@ -418,7 +418,7 @@ def test_a_transfer_whose_fetcher_is_closed_leaves_nothing(server: Server, fetch
 def test_giving_up_does_not_wait_for_the_next_attempt(
     server: Server, fetch: Fetcher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fetcher, "_FIRST_DELAY", 60)
+    monkeypatch.setattr(attempts, "_FIRST_DELAY", 60)
     stop = threading.Event()
 
     def trouble(request: Request) -> None:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from urllib.parse import urlsplit
 
 from wherry.errors import NetworkError, WherryError
+from wherry.fetch.attempts import RETRIED, Again, Stopped, attempts
 from wherry.fetch.client import Credentials, open_client
 from wherry.store.files import storing
 from wherry.store.lock import locked
@@ -26,14 +27,9 @@ if TYPE_CHECKING:
     import httpx
 
 _PIECE = 1 << 18
-_ATTEMPTS = 5
-_FIRST_DELAY = 0.4  # seconds, doubled for every further attempt
-_LONGEST_DELAY = 60.0
 _TOUCH_AFTER = 3600  # seconds; a file's last use is kept to the hour, so that a use rarely writes
 _STRONG = {"sha256": 64, "sha512": 128, "sha384": 96, "blake2b": 128}  # the best first, with their hex digits
 _HEX = frozenset("0123456789abcdefABCDEF")
-_RETRIED = {408, 425, 429, 500, 502, 503, 504}
-
 Advance = Callable[[int], None]
 
 
@@ -169,7 +165,7 @@ class Fetcher:
                 return local.read_bytes()
             except OSError as error:
                 raise NotFound(f"cannot read {local}: {error.strerror}") from None
-        for attempt in _attempts(url, threading.Event()):
+        for attempt in attempts(url, threading.Event()):
             with attempt, self._open(url, headers or {}) as response:
                 _expect_success(url, response)
                 pieces = []
@@ -191,7 +187,7 @@ class Fetcher:
         of headers are lower case. Raises :class:`NetworkError`, :class:`NotFound` if there is no such file.
         """
         asked = {"Accept-Encoding": "identity", **(headers or {})}
-        for attempt in _attempts(url, self._closed):
+        for attempt in attempts(url, self._closed):
             with attempt, self._open(url, asked) as response:
                 answer = {name.lower(): value for name, value in response.headers.items()}
                 if response.status_code == 304:
@@ -253,7 +249,7 @@ class Fetcher:
 
     def _run(self, transfer: _Transfer) -> None:
         url = transfer.download.url
-        for attempt in _attempts(url, transfer.stop):
+        for attempt in attempts(url, transfer.stop):
             with attempt:
                 if transfer.complete():
                     return
@@ -285,8 +281,8 @@ class Fetcher:
             with client.stream(
                 "GET", redacted(url), headers=dict(headers), auth=httpx.BasicAuth(*auth) if auth else httpx.Auth()
             ) as response:
-                if response.status_code in _RETRIED:
-                    raise _Again(
+                if response.status_code in RETRIED:
+                    raise Again(
                         f"HTTP {response.status_code} {response.reason_phrase}", response.headers.get("Retry-After")
                     )
                 yield response
@@ -300,18 +296,11 @@ class Fetcher:
                     f"{redacted(url)}: the server's certificate is not trusted",
                     hint="Behind an intercepting proxy, name its certificates in SSL_CERT_FILE.",
                 ) from error
-            raise _Again(str(error) or type(error).__name__) from error
+            raise Again(str(error) or type(error).__name__) from error
 
 
 class NotFound(NetworkError):
     """The server has no such file."""
-
-
-class Stopped(WherryError):
-    """A transfer was given up because nobody wants it any more."""
-
-    def __init__(self) -> None:
-        super().__init__("stopped")
 
 
 class _Transfer:
@@ -363,11 +352,11 @@ class _Transfer:
             if start and length == start:
                 return  # all of it is there
             self.restart()
-            raise _Again("the rest of the file is not there")
+            raise Again("the rest of the file is not there")
         _expect_success(self.download.url, response)
         if response.status_code == 206 and sent != start:
             self.restart()
-            raise _Again("the server sent another part of the file than was asked for")
+            raise Again("the server sent another part of the file than was asked for")
         with self.partial.open("ab", buffering=_PIECE) as file:
             if response.status_code != 206 and start:
                 file.truncate(0)
@@ -378,7 +367,7 @@ class _Transfer:
                     break  # not what was asked for: the hash will say so
             _sync(file)
         if self.download.size is not None and not self.complete():
-            raise _Again(f"the server closed the connection after {self._size()} of {self.download.size} bytes")
+            raise Again(f"the server closed the connection after {self._size()} of {self.download.size} bytes")
 
     def good(self) -> bool:
         """Whether the file has the hash that it must have."""
@@ -442,60 +431,6 @@ def _expect_success(url: str, response: httpx.Response) -> None:
     kind = NotFound if status in {404, 410} else NetworkError
     hint = "Put credentials into the URL or into netrc." if status in {401, 403, 407} else None
     raise kind(f"{redacted(url)}: HTTP {status} {response.reason_phrase}", hint=hint)
-
-
-class _Again(Exception):
-    """The attempt failed in a way that may pass; ``after`` is a Retry-After header."""
-
-    def __init__(self, message: str, after: str | None = None) -> None:
-        super().__init__(message)
-        self.after = after
-
-
-class _Attempt:
-    """One try as a context manager: swallows :class:`_Again`, after waiting, while tries are left."""
-
-    def __init__(self, url: str, number: int, stop: threading.Event) -> None:
-        self._url = url
-        self._number = number
-        self._stop = stop
-
-    def __enter__(self) -> None:
-        if self._stop.is_set():
-            raise Stopped
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> bool:
-        if not isinstance(error, _Again):
-            return False
-        if self._number == _ATTEMPTS:
-            raise NetworkError(
-                f"{redacted(self._url)}: {error} ({_ATTEMPTS} attempts)",
-                hint="Check the network and the proxy settings; with --offline what is cached serves.",
-            ) from error
-        import random
-
-        delay = _FIRST_DELAY * 2 ** (self._number - 1) * (0.5 + random.random())
-        if self._stop.wait(max(delay, _seconds(error.after))):
-            raise Stopped
-        return True
-
-
-def _attempts(url: str, stop: threading.Event) -> Iterator[_Attempt]:
-    return (_Attempt(url, number, stop) for number in range(1, _ATTEMPTS + 1))
-
-
-def _seconds(after: str | None) -> float:
-    """A Retry-After header, seconds or a date, as seconds from now, at most a minute."""
-    if not after:
-        return 0
-    if after.isdigit():
-        return min(int(after), _LONGEST_DELAY)
-    from email.utils import parsedate_to_datetime
-
-    try:
-        return min(max(parsedate_to_datetime(after).timestamp() - time.time(), 0), _LONGEST_DELAY)
-    except ValueError:
-        return 0
 
 
 def _local_path(url: str) -> Path | None:
