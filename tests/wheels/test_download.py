@@ -13,7 +13,7 @@ import pytest
 from wherry.errors import WherryError
 from wherry.events import Event, Finished, Progress, Reporter
 from wherry.fetch import Download, Fetcher, HashMismatch
-from wherry.fetch.fetcher import Advance
+from wherry.fetch.transfer import Advance
 from wherry.wheels.distribution import Distribution
 from wherry.wheels.download import fetch_wheels
 

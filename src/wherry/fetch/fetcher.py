@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
-import re
 import stat
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from wherry.errors import NetworkError, WherryError
 from wherry.fetch.attempts import RETRIED, Again, Stopped, attempts
 from wherry.fetch.client import Credentials, open_client
+from wherry.fetch.transfer import Advance, Download, NotFound, Transfer, expect_success, sync
 from wherry.store.files import storing
 from wherry.store.lock import locked
 from wherry.urls import redacted
@@ -28,45 +26,6 @@ if TYPE_CHECKING:
 
 _PIECE = 1 << 18
 _TOUCH_AFTER = 3600  # seconds; a file's last use is kept to the hour, so that a use rarely writes
-_STRONG = {"sha256": 64, "sha512": 128, "sha384": 96, "blake2b": 128}  # the best first, with their hex digits
-_HEX = frozenset("0123456789abcdefABCDEF")
-Advance = Callable[[int], None]
-
-
-class HashMismatch(WherryError):
-    """A file is not the one that was asked for."""
-
-
-@dataclass(frozen=True, slots=True)
-class Download:
-    """A file to fetch: where it is, and the hashes (algorithm to hex digits) that it must have.
-
-    ``size`` in bytes is checked if it is given; ``name`` is for people.
-    """
-
-    url: str
-    hashes: Mapping[str, str] = field(default_factory=dict)
-    size: int | None = None
-    name: str = ""
-
-    @property
-    def key(self) -> tuple[str, str]:
-        """The strongest hash: (algorithm, hex digits). Raises :class:`WherryError` if there is none that we trust.
-
-        It names the file in the store, and a lock may say anything: what is no hash is refused.
-        """
-        for algorithm, digits in _STRONG.items():
-            if value := self.hashes.get(algorithm):
-                if len(value) != digits or not set(value) <= _HEX:
-                    raise WherryError(
-                        f"{self.name or redacted(self.url)}: {value[:80]!r} is no {algorithm} hash",
-                        hint="Write the lock anew with the tool that made it.",
-                    )
-                return algorithm, value.lower()
-        raise WherryError(
-            f"{self.name or redacted(self.url)} has no hash that can be trusted",
-            hint=f"Give one of {', '.join(_STRONG)}.",
-        )
 
 
 class Fetcher:
@@ -140,7 +99,7 @@ class Fetcher:
         algorithm, value = download.key
         path = self.root / algorithm / value
         partial = self.root / "partial" / f"{algorithm}-{value}"
-        transfer = _Transfer(download, partial, advance or (lambda _: None), stop or threading.Event())
+        transfer = Transfer(download, partial, advance or (lambda _: None), stop or threading.Event())
         lock = partial.with_suffix(".lock")
         with storing(self.root):
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -167,7 +126,7 @@ class Fetcher:
                 raise NotFound(f"cannot read {local}: {error.strerror}") from None
         for attempt in attempts(url, threading.Event()):
             with attempt, self._open(url, headers or {}) as response:
-                _expect_success(url, response)
+                expect_success(url, response)
                 pieces = []
                 size = 0
                 for piece in response.iter_bytes():
@@ -192,7 +151,7 @@ class Fetcher:
                 answer = {name.lower(): value for name, value in response.headers.items()}
                 if response.status_code == 304:
                     return None, answer
-                _expect_success(url, response)
+                expect_success(url, response)
                 return self._keep(response, advance or (lambda _: None)), answer
         raise AssertionError
 
@@ -212,7 +171,7 @@ class Fetcher:
                         file.write(piece)
                         taken += len(piece)
                         advance(len(piece))
-                    _sync(file)
+                    sync(file)
                 path = self.root / "sha256" / hashed.hexdigest()
                 path.parent.mkdir(parents=True, exist_ok=True)
                 temporary.replace(path)
@@ -223,39 +182,18 @@ class Fetcher:
                 temporary.unlink(missing_ok=True)
         return path
 
-    def _fetch(self, transfer: _Transfer) -> None:
-        """Fill the partial file and check it; what an earlier run left may be of no use, and gets one more chance."""
-        try:
-            local = _local_path(transfer.download.url)
-            if local:
-                transfer.copy(local)
-                return transfer.check()
-            resumed = transfer.start() > 0
-            self._run(transfer)
-            if resumed and not transfer.good():
-                transfer.restart()
-                self._run(transfer)
-            return transfer.check()
-        except Stopped:
-            transfer.partial.unlink(missing_ok=True)
-            raise
-        except Exception as error:
-            if self._closed.is_set():
-                transfer.partial.unlink(missing_ok=True)
-                raise Stopped from error
-            if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
-                transfer.partial.unlink(missing_ok=True)  # half a file would only keep the disk full
-            raise
-
-    def _run(self, transfer: _Transfer) -> None:
+    def _fetch(self, transfer: Transfer) -> None:
         url = transfer.download.url
-        for attempt in attempts(url, transfer.stop):
-            with attempt:
-                if transfer.complete():
-                    return
-                with self._open(url, transfer.headers()) as response:
-                    transfer.receive(response)
-                return
+        try:
+            if local := _local_path(url):
+                transfer.copy(local)
+            else:
+                transfer.fetch(lambda headers: self._open(url, headers))
+        except Exception as error:
+            if self._closed.is_set() and not isinstance(error, Stopped):
+                transfer.give_up()
+                raise Stopped from error
+            raise
 
     def _opened(self) -> httpx.Client:
         with self._lock:
@@ -297,140 +235,6 @@ class Fetcher:
                     hint="Behind an intercepting proxy, name its certificates in SSL_CERT_FILE.",
                 ) from error
             raise Again(str(error) or type(error).__name__) from error
-
-
-class NotFound(NetworkError):
-    """The server has no such file."""
-
-
-class _Transfer:
-    """One file on its way: what is there of it, and what has been reported."""
-
-    def __init__(self, download: Download, partial: Path, advance: Advance, stop: threading.Event) -> None:
-        self.download = download
-        self.partial = partial
-        self.stop = stop
-        self._advance = advance
-        self._told = 0
-
-    def start(self) -> int:
-        """The bytes that are there already, which count as done."""
-        size = self._size()
-        self._tell(size)
-        return size
-
-    def complete(self) -> bool:
-        """Whether all bytes are there, as far as is known."""
-        return self.download.size is not None and self._size() >= self.download.size
-
-    def restart(self) -> None:
-        """Begin anew."""
-        self.partial.unlink(missing_ok=True)
-        self._tell(0)
-
-    def headers(self) -> dict[str, str]:
-        """A request for what is missing, as it is: a hash is of the file, not of its encoding."""
-        size = self._size()
-        return {"Accept-Encoding": "identity"} | ({"Range": f"bytes={size}-"} if size else {})
-
-    def copy(self, local: Path) -> None:
-        """Take the file from this machine."""
-        try:
-            source = local.open("rb")
-        except OSError as error:
-            raise NotFound(f"cannot read {local}: {error.strerror}") from None
-        with source, self.partial.open("wb") as file:
-            while piece := source.read(_PIECE):
-                self._write(file, piece)
-            _sync(file)
-
-    def receive(self, response: httpx.Response) -> None:
-        """Take what the server sends, which may be the rest or the whole (RFC 9110, section 14)."""
-        start = self._size()
-        sent, length = _content_range(response.headers.get("Content-Range", ""))
-        if response.status_code == 416:
-            if start and length == start:
-                return  # all of it is there
-            self.restart()
-            raise Again("the rest of the file is not there")
-        _expect_success(self.download.url, response)
-        if response.status_code == 206 and sent != start:
-            self.restart()
-            raise Again("the server sent another part of the file than was asked for")
-        with self.partial.open("ab", buffering=_PIECE) as file:
-            if response.status_code != 206 and start:
-                file.truncate(0)
-                self._tell(0)
-            for piece in response.iter_raw():
-                self._write(file, piece)
-                if self.download.size is not None and file.tell() > self.download.size:
-                    break  # not what was asked for: the hash will say so
-            _sync(file)
-        if self.download.size is not None and not self.complete():
-            raise Again(f"the server closed the connection after {self._size()} of {self.download.size} bytes")
-
-    def good(self) -> bool:
-        """Whether the file has the hash that it must have."""
-        algorithm, wanted = self.download.key
-        return self._hash(algorithm) == wanted
-
-    def check(self) -> None:
-        """Raise :class:`HashMismatch`, and remove the file, unless it has the hash that it must have."""
-        algorithm, wanted = self.download.key
-        found = self._hash(algorithm)
-        if found != wanted:
-            self.partial.unlink(missing_ok=True)
-            raise HashMismatch(
-                f"{self.download.name or redacted(self.download.url)} is not the file that was asked for:\n"
-                f"  expected {algorithm} {wanted}\n  received {algorithm} {found}",
-                hint="Nothing of it was kept. Either the file was replaced where it is served, or the hash is wrong.",
-            )
-
-    def _hash(self, algorithm: str) -> str:
-        with self.partial.open("rb") as file:
-            return hashlib.file_digest(file, algorithm).hexdigest()
-
-    def _size(self) -> int:
-        try:
-            return self.partial.stat().st_size
-        except FileNotFoundError:
-            return 0
-
-    def _write(self, file: BinaryIO, piece: bytes) -> None:
-        if self.stop.is_set():
-            raise Stopped
-        file.write(piece)
-        self._told += len(piece)
-        self._advance(len(piece))
-
-    def _tell(self, size: int) -> None:
-        """Let the bytes reported be ``size`` in all."""
-        if size != self._told:
-            self._advance(size - self._told)
-            self._told = size
-
-
-def _sync(file: BinaryIO) -> None:
-    file.flush()
-    os.fsync(file.fileno())
-
-
-def _content_range(header: str) -> tuple[int | None, int | None]:
-    """(first byte, whole length) of a Content-Range header, None for what it does not say."""
-    found = re.fullmatch(r"bytes (?:(\d+)-\d+|\*)/(\d+|\*)", header.strip())
-    if not found:
-        return None, None
-    return int(found[1]) if found[1] else None, int(found[2]) if found[2] != "*" else None
-
-
-def _expect_success(url: str, response: httpx.Response) -> None:
-    """Raise :class:`NetworkError` for an HTTP error."""
-    status = response.status_code
-    if status < 400:
-        return
-    kind = NotFound if status in {404, 410} else NetworkError
-    hint = "Put credentials into the URL or into netrc." if status in {401, 403, 407} else None
-    raise kind(f"{redacted(url)}: HTTP {status} {response.reason_phrase}", hint=hint)
 
 
 def _local_path(url: str) -> Path | None:
