@@ -261,10 +261,11 @@ def test_ctrl_c_in_a_terminal_reaches_the_program_once(boat: Boat) -> None:
 
 
 def test_ctrl_c_ends_a_program_without_a_handler_and_the_terminal_comes_back(boat: Boat) -> None:
-    words = boat.wherry.command(*boat.words("sh", "-c", "echo ready; exec sleep 60"))
+    words = boat.wherry.command(*boat.words("cat"))
     shell = ["sh", "-c", '"$@"; echo code $?; read answer; echo answer $answer', "sh", *words]
     screen = Terminal(shell, boat.wherry.environment())
-    screen.until("ready")
+    screen.type("ready\n")
+    screen.until("ready\r\nready")  # the terminal's echo, and then cat's
     screen.type("\x03")
     screen.until("code 130")
     screen.type("yes\n")

@@ -97,17 +97,17 @@ def tls_context(bundle: str = "") -> ssl.SSLContext:
     return context
 
 
-def open_client(connections: int, *, bundle: str = "") -> httpx.Client:
+def open_client(connections: int, *, bundle: str = "", context: ssl.SSLContext | None = None) -> httpx.Client:
     """A client that keeps up to ``connections`` connections open.
 
-    It sends no credentials but those given with a request. Raises :class:`UsageError` for proxy settings that
-    make no sense.
+    ``bundle`` is as for :func:`tls_context`; ``context`` are other TLS settings. It sends no credentials but those
+    given with a request. Raises :class:`UsageError` for proxy settings that make no sense.
     """
     import httpx
 
     try:
         return httpx.Client(
-            verify=tls_context(bundle),
+            verify=context or tls_context(bundle),
             follow_redirects=True,
             timeout=httpx.Timeout(30, pool=None),
             limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),

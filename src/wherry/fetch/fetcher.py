@@ -43,15 +43,21 @@ class Fetcher:
         self._bundle = ""
         self._lock = threading.Lock()
         self._closed = threading.Event()
+        self._under_way: set[Path] = set()
 
     def __enter__(self) -> Fetcher:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Close; transfers that are still under way in other threads are given up."""
+        """Close; transfers that are still under way in other threads are given up, whether these notice or not."""
         self._closed.set()
         if self._client is not None:
             self._client.close()
+        with self._lock:
+            for partial in self._under_way:
+                for path in (partial, partial.with_suffix(".lock")):
+                    with suppress(OSError):
+                        path.unlink()
 
     def authorize(self, origin: str, user: str, password: str) -> None:
         """Use these credentials for ``origin`` (``scheme://host[:port]``) and for no other server."""
@@ -107,8 +113,9 @@ class Fetcher:
             try:
                 with locked(lock):
                     if not path.is_file():
-                        self._fetch(transfer)
-                        partial.replace(path)
+                        with self._noted(partial):
+                            self._fetch(transfer)
+                            partial.replace(path)
             finally:
                 with suppress(OSError):
                     lock.unlink()  # whoever waits for it makes it anew
@@ -181,6 +188,17 @@ class Fetcher:
             finally:
                 temporary.unlink(missing_ok=True)
         return path
+
+    @contextmanager
+    def _noted(self, partial: Path) -> Iterator[None]:
+        """Note what is being written, for whoever closes us."""
+        with self._lock:
+            self._under_way.add(partial)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._under_way.discard(partial)
 
     def _fetch(self, transfer: Transfer) -> None:
         url = transfer.download.url
