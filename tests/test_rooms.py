@@ -14,6 +14,7 @@ FLOORS = (
     {"children", "errors", "events", "giturl", "image", "plan", "target", "urls", "version"},
     {"store"},
     {"fetch", "layers"},
+    {"registry"},
     {"debian", "sandbox", "wheels"},
     {"sources"},
     {"sinks", "solve"},

@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +23,8 @@ from wherry.solve.work import Work
 from wherry.store import Store
 
 if TYPE_CHECKING:
+    from wherry.registry.client import Client
+    from wherry.registry.hosts import Hosts
     from wherry.running import RunOptions
     from wherry.store.listing import Row
     from wherry.store.prune import Report
@@ -33,12 +35,17 @@ __all__ = [
     "Options",
     "Platform",
     "ProjectOptions",
+    "Transferred",
     "build",
     "default_store",
     "images",
+    "login",
+    "logout",
     "open_store",
     "plans",
     "prune",
+    "pull",
+    "push",
     "remove",
     "run",
 ]
@@ -207,6 +214,123 @@ def prune(
 
     with _using(store) as opened:
         return prune_store(opened, everything=everything, older_than=older_than, dry_run=dry_run)
+
+
+@dataclass(frozen=True, slots=True)
+class Transferred:
+    """What went to a registry or came from one: the references that mean it, its digest there, the bytes moved."""
+
+    names: tuple[str, ...]
+    digest: str
+    bytes: int
+
+
+def push(
+    name: str,
+    destinations: Sequence[str] = (),
+    *,
+    insecure: Sequence[str] = (),
+    store: Store | None = None,
+    listener: Listener | None = None,
+) -> Transferred:
+    """Send the image that ``name`` means in the store to ``destinations`` (references), or to ``name`` itself.
+
+    What a registry has is not sent again. ``insecure`` are registries (``host[:port]``) that may do without TLS.
+    Raises :class:`~wherry.errors.WherryError`; then no tag of the repository at fault was changed.
+    """
+    from wherry.registry.repository import Repository
+    from wherry.sinks.registry import push_image
+
+    references = [_destination(text) for text in dict.fromkeys(destinations or (name,))]
+    by_repository: dict[tuple[str, str], list[str]] = {}
+    for reference in references:
+        by_repository.setdefault((reference.host, reference.path), []).append(reference.tag)
+    reporter = Reporter(listener)
+    sent = 0
+    with _using(store) as opened, _registries(insecure) as (client, hosts):
+        opened.scratch()  # says to other processes that the store is in use
+        image = find(name, opened)
+        for (host, path), tags in by_repository.items():
+            endpoint = hosts.push_endpoint(Reference(host, path, tags[0]))
+            with reporter.step(f"push to {endpoint.registry}/{endpoint.path}") as task:
+                sent += push_image(image, Repository(client, endpoint, write=True), tags, opened.blobs, task)
+    return Transferred(tuple(reference.familiar for reference in references), image.digest, sent)
+
+
+def pull(
+    name: str,
+    *,
+    platform: Platform | None = None,
+    insecure: Sequence[str] = (),
+    store: Store | None = None,
+    listener: Listener | None = None,
+) -> Transferred:
+    """Fetch the image that ``name`` means at its registry, for ``platform`` (this machine's), and name it in the store.
+
+    What the store has is not fetched again. ``insecure`` is as for :func:`push`. Raises
+    :class:`~wherry.errors.WherryError`; then the name means what it did.
+    """
+    from wherry.sources.registry import pull_image
+
+    reporter = Reporter(listener)
+    with _using(store) as opened, _registries(insecure) as (client, hosts):
+        opened.scratch()  # says to other processes that the store is in use
+        reference = hosts.resolve(name)
+        with reporter.step(f"pull {reference.familiar}") as task:
+            pulled = pull_image(reference, platform or Platform.native(), client, hosts, opened, task)
+            if not pulled.bytes:
+                task.cached()
+        named = replace(reference, digest=None).familiar if reference.tag else reference.familiar
+        descriptor = opened.add_image(pulled.image)
+        if reference.tag:
+            opened.tag((named,), descriptor)
+    return Transferred((named,), pulled.digest, pulled.bytes)
+
+
+def login(registry: str, user: str, password: str, *, insecure: Sequence[str] = ()) -> str:
+    """Keep a login for ``registry`` (``host[:port]``) if that accepts it; gives the file or the helper that has it now.
+
+    Docker and Podman find it there, too. Raises :class:`~wherry.errors.WherryError` for one that is not accepted.
+    """
+    from wherry.registry.client import Client
+    from wherry.registry.credentials import Keychain, Login, store_login
+    from wherry.registry.hosts import read_hosts
+    from wherry.registry.location import parse_host
+    from wherry.registry.ping import expect_access
+
+    host = parse_host(registry)
+    given = Login(user, password)
+    hosts = read_hosts(insecure=insecure)
+    with Client(hosts, Keychain({host: given})) as client:
+        expect_access(client, hosts.push_endpoint(Reference(host, "any", "latest")))
+    return store_login(host, given)
+
+
+def logout(registry: str) -> bool:
+    """Forget the login for ``registry``; gives whether there was one."""
+    from wherry.registry.credentials import forget_login
+    from wherry.registry.location import parse_host
+
+    return forget_login(parse_host(registry))
+
+
+def _destination(text: str) -> Reference:
+    reference = Reference.parse(text)
+    if reference.digest:
+        raise UsageError(f"cannot push to {text!r}: it has a digest", hint="Give a name and a tag.")
+    return reference
+
+
+@contextmanager
+def _registries(insecure: Sequence[str]) -> Iterator[tuple[Client, Hosts]]:
+    """What speaks to registries, as this machine is configured."""
+    from wherry.registry.client import Client
+    from wherry.registry.credentials import Keychain
+    from wherry.registry.hosts import read_hosts
+
+    hosts = read_hosts(insecure=insecure)
+    with Client(hosts, Keychain()) as client:
+        yield client, hosts
 
 
 def run(

@@ -150,7 +150,7 @@ def test_an_image_of_the_store_has_the_names_that_docker_knows(
         ("python:latest-and-greatest-of-all", "The store has python:3.12-slim"),
         ("python:3.12-slim@sha256:" + "0" * 64, "python:3.12-slim, with other digests"),
         ("debian:12", "Did you mean debian://12"),
-        ("0123456789ab", "cannot be pulled"),
+        ("0123456789ab", "wherry pull 0123456789ab"),
     ],
 )
 def test_a_name_that_is_not_there_says_what_is(

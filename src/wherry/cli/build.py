@@ -17,7 +17,7 @@ import wherry
 from wherry.cli.dockerfile import build_arguments, dockerfile_options, run_options, run_settings
 from wherry.cli.interrupt import stopping
 from wherry.cli.measures import human_size, human_time
-from wherry.cli.options import key_values, store_option
+from wherry.cli.options import key_values, progress_option, store_option
 from wherry.cli.progress import STYLES, json_line, progress
 from wherry.errors import UsageError, WherryError
 from wherry.sources.base import names_path
@@ -88,14 +88,7 @@ if TYPE_CHECKING:
     type=click.Choice(["plan", "plan-json"]),
     help="Show what would be built, and why; build nothing.",
 )
-@click.option(
-    "--progress",
-    "style",
-    type=click.Choice(STYLES),
-    default="auto",
-    show_default=True,
-    help="How to show what goes on.",
-)
+@progress_option(STYLES)
 @click.option("-q", "--quiet", is_flag=True, help="Print the image ID only.")
 @store_option
 def command(

@@ -15,7 +15,11 @@ from wherry.version import VERSION
 _COMMANDS = {
     "build": "Build an image of the project in a folder.",
     "images": "List the images in the store.",
+    "login": "Keep a login for a registry.",
+    "logout": "Forget the login for a registry.",
     "prune": "Remove what no image needs from the store.",
+    "pull": "Fetch an image from a registry into the store.",
+    "push": "Send an image of the store to a registry.",
     "rm": "Remove images from the store.",
     "run": "Run an image of the store.",
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -19,6 +19,26 @@ store_option: Callable[[F], F] = click.option(
     show_envvar=True,
     help="The folder that holds images and caches.",
 )
+
+insecure_option: Callable[[F], F] = click.option(
+    "--insecure-registry",
+    "insecure",
+    multiple=True,
+    metavar="HOST[:PORT]",
+    help="A registry that may do without TLS, or with a certificate that nobody trusts.",
+)
+
+
+def progress_option(styles: Sequence[str]) -> Callable[[F], F]:
+    """``--progress``, with the styles that there are."""
+    return click.option(
+        "--progress",
+        "style",
+        type=click.Choice(styles),
+        default="auto",
+        show_default=True,
+        help="How to show what goes on.",
+    )
 
 
 def key_values(pairs: tuple[str, ...], option: str) -> Mapping[str, str]:

@@ -114,8 +114,9 @@ def unknown_name(name: str, store: Store) -> UsageError:
     if name.startswith("debian:"):
         hint = f"Did you mean debian://{name.partition(':')[2] or 'trixie'}, a base made from Debian's packages? "
     return UsageError(
-        f"no image {name!r} in the local store, and images cannot be pulled from registries yet",
-        hint=f"{hint}Bases that can be had: debian://trixie, oci:DIR, oci-archive:FILE, docker-archive:FILE, scratch; "
+        f"no image {name!r} in the local store",
+        hint=f"{hint}`wherry pull {name}` fetches it from its registry. "
+        "Other bases that can be had: debian://trixie, oci:DIR, oci-archive:FILE, docker-archive:FILE, scratch; "
         f"in place of one that a Dockerfile names: --build-context {name}={_stand_in(reference)}",
     )
 

@@ -49,6 +49,13 @@ class Blobs:
                 writer.commit()
         return digest
 
+    def adopt(self, path: Path, digest: Digest) -> None:
+        """Take over the file at ``path``, on the store's file system, whose bytes are known to have this digest."""
+        target = self.path(digest)
+        with storing(self.root):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            path.replace(target)
+
     def writer(self) -> BlobWriter:
         """A new blob to be written in pieces."""
         return BlobWriter(self, self._scratch())

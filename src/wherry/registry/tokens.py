@@ -1,0 +1,132 @@
+"""Access to a registry: what it asks for, answered from what a user has (distribution's token authentication)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from threading import Lock
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from wherry.errors import NetworkError
+from wherry.image.json import JsonObject, as_str, load_object
+from wherry.registry.challenge import Challenge
+from wherry.registry.credentials import Login
+from wherry.urls import redacted
+
+if TYPE_CHECKING:
+    import httpx
+
+_CLIENT = "wherry"
+_SHORTEST = 60  # seconds that a token is good for, if its server does not say (distribution, "Token Authentication")
+_MARGIN = 10  # seconds before its end in which a token is not used any more
+_LARGEST = 1 << 20
+
+Scopes = tuple[str, ...]
+"""What is to be done, as ``repository:NAME:ACTIONS`` each."""
+
+Ask = Callable[[str, str, Mapping[str, str], bytes], "httpx.Response"]
+"""Sends a request (method, URL, headers, body) to a token server, with further attempts; gives the whole answer."""
+
+
+class Access:
+    """What one registry lets us in with. Safe to use from several threads.
+
+    ``find`` gives the user's login, asked for once and only if the registry wants one; it and the tokens go to
+    nobody but this registry and the token server that it names.
+    """
+
+    def __init__(self, host: str, find: Callable[[], Login | None], ask: Ask) -> None:
+        self._host = host
+        self._find = find
+        self._ask = ask
+        self._lock = Lock()
+        self._challenge: Challenge | None = None
+        self._tokens: dict[Scopes, tuple[str, float]] = {}
+
+    def header(self, scopes: Scopes) -> str:
+        """The Authorization header for a request; empty as long as the registry has asked for nothing."""
+        with self._lock:
+            if self._challenge is None:
+                return ""
+            if self._challenge.scheme == "basic":
+                login = self._find()
+                return _basic(login.user, login.password) if login else ""
+            known = self._tokens.get(scopes)
+            if known is None or known[1] <= time.monotonic():
+                known = self._tokens[scopes] = self._token(self._challenge, scopes)
+            return f"Bearer {known[0]}"
+
+    def refused(self, used: str, challenges: Sequence[Challenge], scopes: Scopes, *, https: bool) -> bool:
+        """Whether another attempt may do better, after the registry has refused one with the header ``used``."""
+        with self._lock:
+            known = self._tokens.get(scopes)
+            if known is not None and used == f"Bearer {known[0]}":
+                del self._tokens[scopes]  # it has ended before its time, or means less than it did
+            challenge = next((one for one in challenges if one.scheme == "bearer" and "realm" in one.parameters), None)
+            challenge = challenge or next((one for one in challenges if one.scheme == "basic"), None)
+            if challenge is None:
+                return False
+            if challenge.scheme == "bearer" and https and urlsplit(challenge.parameters["realm"]).scheme != "https":
+                raise NetworkError(
+                    f"{self._host} names a token server without TLS: {redacted(challenge.parameters['realm'])}",
+                    hint="A login would go there in the clear. Ask who runs the registry.",
+                )
+            self._challenge = challenge
+            return challenge.scheme == "bearer" or (not used and self._find() is not None)
+
+    def _token(self, challenge: Challenge, scopes: Scopes) -> tuple[str, float]:
+        """A new token for ``scopes``, and the end of its time."""
+        from urllib.parse import urlencode
+
+        realm, service = challenge.parameters["realm"], challenge.parameters.get("service", "")
+        login = self._find()
+        query = [("service", service)] if service else []
+        headers: dict[str, str] = {}
+        if login and login.identity_token:
+            fields = [
+                ("grant_type", "refresh_token"),
+                ("client_id", _CLIENT),
+                *query,
+                ("scope", " ".join(scopes)),
+                ("refresh_token", login.identity_token),
+            ]
+            headers["Content-Type"] = "application/x-www-form-urlencoded"
+            answer = self._ask("POST", realm, headers, urlencode(fields).encode())
+        else:
+            if login:
+                headers["Authorization"] = _basic(login.user, login.password)
+                query.append(("account", login.user))
+            query += [("scope", scope) for scope in scopes]
+            mark = "&" if urlsplit(realm).query else "?"
+            answer = self._ask("GET", f"{realm}{mark}{urlencode(query)}", headers, b"")
+        if answer.status_code in {400, 401, 403}:
+            who = "does not accept the login" if login else "gives no token without a login"
+            raise NetworkError(
+                f"{redacted(_origin(realm))}: the token server of {self._host} {who} (HTTP {answer.status_code})",
+                hint=f"`wherry login {self._host}` keeps a login for it.",
+            )
+        if answer.status_code != 200:
+            raise NetworkError(f"{redacted(_origin(realm))}: HTTP {answer.status_code} where a token was expected")
+        return _read(answer.content, f"the answer of {_origin(realm)}")
+
+
+def _read(data: bytes, what: str) -> tuple[str, float]:
+    value: JsonObject = load_object(data[:_LARGEST], what)
+    token = as_str(value.get("token"), f"{what}: token") or as_str(value.get("access_token"), f"{what}: access_token")
+    if not token or not token.isascii() or not token.isprintable():
+        raise NetworkError(f"{what} holds no token")
+    seconds = value.get("expires_in")
+    lasts = seconds if isinstance(seconds, int | float) and not isinstance(seconds, bool) else 0
+    return token, time.monotonic() + max(lasts, _SHORTEST) - _MARGIN
+
+
+def _basic(user: str, password: str) -> str:
+    from base64 import b64encode
+
+    return "Basic " + b64encode(f"{user}:{password}".encode()).decode()
+
+
+def _origin(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.hostname}" + (f":{parts.port}" if parts.port else "")

@@ -1,0 +1,165 @@
+"""Blobs to a registry: not sent if they are there, mounted if they are next door, resumed where sending broke off.
+
+OCI distribution-spec, "Pushing blobs", "Mounting a blob from another repository". A blob is sent in one piece, which
+all registries take; only what is left after a break goes on in a piece of its own.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import quote, urljoin, urlsplit
+
+from wherry.errors import NetworkError, StoreError
+from wherry.fetch.attempts import Again, attempts
+from wherry.image import Descriptor, Digest
+from wherry.registry.errors import Refused
+from wherry.registry.repository import Repository
+
+if TYPE_CHECKING:
+    import httpx
+
+_PIECE = 1 << 18
+_LOST = frozenset({404, 409, 416})  # statuses of a session that has gone, or is elsewhere than we believe
+_DAMAGED = frozenset({"DIGEST_INVALID", "BLOB_UPLOAD_INVALID", "SIZE_INVALID"})  # what arrived is not what was sent
+
+Advance = Callable[[int], None]
+
+
+def upload(repository: Repository, descriptor: Descriptor, path: Path, advance: Advance, *, neighbour: str = "") -> int:
+    """See to it that the blob at ``path`` is in ``repository``; gives the number of bytes that were sent.
+
+    ``neighbour`` is the path of a repository of the same registry that has it. ``advance`` is told of the blob's bytes,
+    sent or not. Raises :class:`~wherry.errors.NetworkError`, :class:`StoreError` if the file is not there.
+    """
+    sending = _Sending(repository, descriptor, path, advance)
+    for attempt in attempts(f"{repository.name}@{descriptor.digest}", repository.client.stop):
+        with attempt:
+            if repository.has(descriptor.digest):
+                sending.tell(descriptor.size)
+                return sending.sent
+            try:
+                sending.session(neighbour)
+            except Refused as error:
+                if error.status in _LOST or _DAMAGED & {*error.codes}:
+                    sending.tell(0)
+                    raise Again(error.message) from error
+                raise
+            return sending.sent
+    raise AssertionError
+
+
+class _Sending:
+    """One blob on its way."""
+
+    def __init__(self, repository: Repository, descriptor: Descriptor, path: Path, advance: Advance) -> None:
+        self.sent = 0
+        self._repository = repository
+        self._descriptor = descriptor
+        self._path = path
+        self._advance = advance
+        self._told = 0
+
+    def tell(self, size: int) -> None:
+        """Let the bytes reported be ``size`` in all."""
+        if size != self._told:
+            self._advance(size - self._told)
+            self._told = size
+
+    def session(self, neighbour: str) -> None:
+        """One upload session, from its beginning to the blob."""
+        location = self._begin(neighbour)
+        if not location:
+            self.tell(self._descriptor.size)
+            return
+        offset, broken = 0, False
+        for attempt in attempts(f"{self._repository.name}@{self._descriptor.digest}", self._repository.client.stop):
+            with attempt:
+                if broken:  # what arrived of it, only the registry knows
+                    location, offset = self._state(location)
+                    self.tell(offset)
+                broken = True
+                if offset < self._descriptor.size:
+                    location = self._patch(location, offset)
+                    offset = self._descriptor.size
+                self._finish(location)
+                return
+
+    def _begin(self, neighbour: str) -> str:
+        """Begin a session; gives where, or nothing if the registry has mounted the blob instead."""
+        place, scopes = "blobs/uploads/", ()
+        if neighbour:
+            mounted = f"{place}?mount={quote(self._descriptor.digest, safe=':')}&from={quote(neighbour, safe='')}"
+            try:
+                return self._post(mounted, (f"repository:{neighbour}:pull",))
+            except Refused:
+                pass  # not ours to read, or never heard of
+        return self._post(place, scopes)
+
+    def _post(self, place: str, scopes: tuple[str, ...]) -> str:
+        for attempt in attempts(self._repository.name, self._repository.client.stop):
+            with (
+                attempt,
+                self._repository.send("POST", place, headers={"Content-Length": "0"}, scopes=scopes) as response,
+            ):
+                return "" if response.status_code == 201 else _location(response)
+        raise AssertionError
+
+    def _patch(self, location: str, offset: int) -> str:
+        size = self._descriptor.size
+        headers = {"Content-Type": "application/octet-stream", "Content-Length": str(size - offset)}
+        if offset:
+            headers["Content-Range"] = f"{offset}-{size - 1}"
+        body = _Part(self._path, offset, self._told_of)
+        with self._repository.send("PATCH", location, headers=headers, body=body) as response:
+            return _location(response)
+
+    def _finish(self, location: str) -> None:
+        mark = "&" if urlsplit(location).query else "?"
+        place = f"{location}{mark}digest={quote(self._descriptor.digest, safe=':')}"
+        with self._repository.send("PUT", place, headers={"Content-Length": "0"}) as response:
+            said = response.headers.get("Docker-Content-Digest", self._descriptor.digest)
+            if said != self._descriptor.digest:
+                raise NetworkError(f"{self._repository.name} has kept {said} for {self._descriptor.digest}")
+
+    def _state(self, location: str) -> tuple[str, int]:
+        """Where the session goes on, and how many bytes have arrived."""
+        with self._repository.send("GET", location) as response:
+            found = re.fullmatch(r"(?:bytes=)?0-(\d+)", response.headers.get("Range", ""))
+            last = int(found[1]) if found else 0
+            # An empty session says 0-0, as one of a single byte does: the byte is sent again, from a new session.
+            return _location(response, location), min(last + 1, self._descriptor.size) if last else 0
+
+    def _told_of(self, size: int) -> None:
+        self.sent += size
+        self.tell(self._told + size)
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A file from ``offset`` on, as often as it is wanted."""
+
+    path: Path
+    offset: int
+    advance: Advance
+
+    def __iter__(self) -> Iterator[bytes]:
+        try:
+            with self.path.open("rb") as file:
+                file.seek(self.offset)
+                while piece := file.read(_PIECE):
+                    yield piece
+                    self.advance(len(piece))
+        except OSError as error:
+            raise StoreError(f"cannot read blob {Digest('sha256:' + self.path.name)}: {error.strerror}") from error
+
+
+def _location(response: httpx.Response, default: str = "") -> str:
+    """The URL at which an upload goes on."""
+    said = response.headers.get("Location", "")
+    if not said and not default:
+        raise NetworkError(f"{response.url.host} does not say where an upload goes on")
+    return urljoin(str(response.url), said) if said else default
