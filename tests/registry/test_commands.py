@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -12,12 +13,14 @@ import pytest
 from tests.registry.servers import PASSWORD, PROGRAM, USER, Registry, Tls, registry
 
 if TYPE_CHECKING:
-    from tests.conftest import NewWherry, Wherry
+    from tests.conftest import Docker, NewWherry, Wherry
 
 pytestmark = [
     pytest.mark.e2e,
     pytest.mark.skipif(not Path(PROGRAM).exists(), reason="Debian's docker-registry is not installed"),
 ]
+
+BUSYBOX = "/bin/busybox"
 
 Machine = Callable[[str], "Wherry"]
 
@@ -114,6 +117,27 @@ def test_an_index_is_pushed_whole_and_pulled_for_one_platform(
     assert row["platforms"] == ["linux/arm64"]
     index = json.loads(skopeo("inspect", "--raw", "--tls-verify=false", f"docker://{name}"))
     assert [one["platform"]["architecture"] for one in index["manifests"]] == ["amd64", "arm64"]
+
+
+@pytest.mark.skipif(not Path(BUSYBOX).exists(), reason="Debian's busybox-static is not installed")
+def test_docker_runs_what_we_pushed_and_we_run_what_docker_has_pushed(
+    machine: Machine, open_registry: Registry, docker: Docker, tmp_path: Path
+) -> None:
+    ours, theirs = f"{open_registry.host}/ours:1", f"{open_registry.host}/theirs:1"
+    here, there = machine("here"), machine("there")
+    folder = tmp_path / "context"
+    folder.mkdir()
+    shutil.copy(BUSYBOX, folder / "busybox")
+    (folder / "Dockerfile").write_text('FROM scratch\nCOPY busybox /\nENTRYPOINT ["/busybox", "echo"]\nCMD ["hello"]\n')
+    digest = here.build(folder, "-t", ours)
+    here.ok("push", ours)
+    docker("pull", ours)
+    assert docker("image", "inspect", "--format={{index .RepoDigests 0}}", ours).stdout.strip().endswith(digest)
+    assert docker.run(ours).stdout == "hello\n"
+    docker("tag", ours, theirs)
+    docker("push", theirs)
+    there.ok("pull", theirs)
+    assert there.ok("run", theirs, "ahoy").stdout == "ahoy\n"
 
 
 def test_nobody_gets_in_without_a_login_and_none_is_kept_that_is_wrong(machine: Machine, tmp_path: Path) -> None:
