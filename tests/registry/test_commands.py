@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,14 +37,14 @@ def machine(tmp_path: Path, new_wherry: NewWherry) -> Machine:
     return make
 
 
-def built(wherry: Wherry, tmp_path: Path, name: str, *files: str) -> str:
+def built(wherry: Wherry, tmp_path: Path, name: str, *files: str, more: Sequence[str] = ()) -> str:
     """A small image in the store of ``wherry``: one layer for each of ``files``; gives its digest."""
     folder = tmp_path / "context"
     folder.mkdir(exist_ok=True)
     for file in files:
         (folder / file).write_text(file * 1000)
     (folder / "Dockerfile").write_text("\n".join(["FROM scratch", *(f"COPY {file} /" for file in files), ""]))
-    return wherry.build(folder, "-t", name)
+    return wherry.build(folder, "-t", name, *more)
 
 
 def skopeo(*words: str) -> str:
@@ -62,6 +62,24 @@ def test_an_image_goes_from_one_machine_to_another(machine: Machine, open_regist
     assert name in there.ok("images").stdout
     assert there.leftovers() == []
     assert skopeo("inspect", "--tls-verify=false", "--format={{.Digest}}", f"docker://{name}").strip() == digest
+
+
+def test_a_build_pushes_what_it_has_built_under_all_its_names(
+    machine: Machine, open_registry: Registry, tmp_path: Path
+) -> None:
+    names = [f"{open_registry.host}/built/{name}" for name in ("one:1", "one:2", "two:1")]
+    here = machine("here")
+    options = [word for name in names for word in ("-t", name)]
+    digest = built(here, tmp_path, names[0], "a", more=["--push", *options])
+    for name in names:
+        assert skopeo("inspect", "--tls-verify=false", "--format={{.Digest}}", f"docker://{name}").strip() == digest
+
+
+def test_a_push_without_a_name_is_refused_before_anything_is_built(machine: Machine, tmp_path: Path) -> None:
+    (tmp_path / "Dockerfile").write_text("FROM scratch\nCOPY Dockerfile /\n")
+    refused = machine("here")("build", "--push", tmp_path)
+    assert refused.returncode == 2
+    assert "-t HOST/NAME:TAG" in refused.stderr
 
 
 def test_what_the_registry_has_is_not_sent_again(machine: Machine, open_registry: Registry, tmp_path: Path) -> None:

@@ -94,8 +94,8 @@ def test_keys_do_not_care_about_case() -> None:
         ("type=oci,dest=x,annotation-manfest.a=b", "Did you mean 'manifest'?"),
         ("type=oci,dest=x,annotation=b", "not an annotation"),
         ("type=tar,dest=x,annotation.a=b", "no 'annotation.a'"),
-        ("type=registry,name=a", "cannot push"),
-        ("type=image,name=a,push=true", "cannot push"),
+        ("type=registry,name=a", "cannot be written so"),
+        ("type=image,name=a,push=true", "cannot be written so"),
         ('type=oci,"dest=x', "CSV"),
     ],
 )

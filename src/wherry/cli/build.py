@@ -17,7 +17,7 @@ import wherry
 from wherry.cli.dockerfile import build_arguments, dockerfile_options, run_options, run_settings
 from wherry.cli.interrupt import stopping
 from wherry.cli.measures import human_size, human_time
-from wherry.cli.options import key_values, progress_option, store_option
+from wherry.cli.options import insecure_option, key_values, progress_option, store_option
 from wherry.cli.progress import STYLES, json_line, progress
 from wherry.errors import UsageError, WherryError
 from wherry.sources.base import names_path
@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     help="Where else the image goes: type=oci|docker|local|tar,dest=PATH.",
 )
 @click.option("--load", is_flag=True, help="Load the image into docker or podman; short for -o type=docker.")
+@click.option("--push", is_flag=True, help="Send the image to the registries that its names say.")
+@insecure_option
 @click.option(
     "--platform",
     "platforms",
@@ -97,6 +99,8 @@ def command(
     tags: tuple[str, ...],
     outputs: tuple[str, ...],
     load: bool,
+    push: bool,
+    insecure: tuple[str, ...],
     platforms: tuple[str, ...],
     file: str | None,
     frontend: Frontend,
@@ -237,6 +241,7 @@ def command(
             _show(wherry.plans(path, request, options=options, store=opened), print_)
         return 0
     _check(wanted, chosen)
+    _check_push(push, tags, offline=offline)
     style = "quiet" if quiet else style
     start = time.monotonic()
     with (
@@ -268,6 +273,8 @@ def command(
                 write_image_id(iidfile, image)
             if metadata_file:
                 write_metadata(metadata_file, image, result.names)
+        if push:
+            wherry.push(result.image.digest, result.names, insecure=insecure, store=opened, listener=listener)
     if quiet:
         # Standard output may have had an archive.
         click.echo(result.image.id, err=any(output.dest == "-" for output in wanted))
@@ -276,6 +283,14 @@ def command(
     else:
         click.echo(_summary(result, time.monotonic() - start), err=True)
     return 0
+
+
+def _check_push(push: bool, tags: tuple[str, ...], *, offline: bool) -> None:
+    """Refuse, before anything is built, what cannot be pushed then."""
+    if push and not tags:
+        raise UsageError("--push: the image has no name", hint="Say where it goes: -t HOST/NAME:TAG.")
+    if push and offline:
+        raise UsageError("--push needs the network, and --offline allows none")
 
 
 def _show(plans: tuple[Plan, ...], form: str) -> None:

@@ -102,7 +102,7 @@ def _kind(name: str, text: str) -> Kind:
         if kind == name:
             return kind
     if name == "registry":
-        raise UsageError("type=registry: a build cannot push yet", hint="Build with -t NAME, then `wherry push NAME`.")
+        raise UsageError("type=registry cannot be written so yet", hint="Write --push and -t NAME.")
     raise UsageError(f"unknown output type {name!r}", hint=did_you_mean(name, _KEYS))
 
 
@@ -115,7 +115,7 @@ def _output(kind: Kind, values: Mapping[str, str], text: str) -> Output:
             annotations.append(annotation_of_key(key, value))
         elif key in {"push", "push-by-digest"} and kind == "image":
             if _bool(key, value):
-                raise UsageError(f"{key}=true: a build cannot push yet", hint="Build, then `wherry push NAME`.")
+                raise UsageError(f"{key}=true cannot be written so yet", hint="Write --push and -t NAME.")
         elif key not in _KEYS[kind]:
             known = _KEYS[kind] | ({"annotation.NAME"} if kind in _ANNOTATED else set()) | {"type"}
             raise UsageError(f"output {text!r}: type={kind} has no {key!r}", hint=did_you_mean(key, known))
