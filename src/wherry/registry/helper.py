@@ -103,7 +103,7 @@ class Helper:
         return subprocess.CompletedProcess(path, process.returncode, out, err)
 
     def _failed(self, action: str, done: subprocess.CompletedProcess[bytes], *given: str) -> HelperFailed:
-        lines = _without(given, _text(done)).strip().splitlines()[-_SHOWN:]
+        lines = [line for line in _without(given, _text(done)).splitlines() if line.strip()][-_SHOWN:]
         message = f"the credential helper {self.program} failed ({action}, exit code {done.returncode})"
         return HelperFailed("\n".join([message, *(f"  {line[:200]}" for line in lines)]), hint=self._hint)
 
