@@ -76,7 +76,8 @@ def test_an_unknown_name_is_an_error_with_the_nearest_name_and_says_what_can_be_
     store.tag(("hello:latest",), store.add_image(image(store)))
     with pytest.raises(UsageError) as caught:
         get("helo", store)
-    assert "registries" in caught.value.message
+    assert "in the local store" in caught.value.message
+    assert "wherry pull helo" in (caught.value.hint or "")
     assert "hello:latest" in (caught.value.hint or "")
     assert "debian://trixie" in (caught.value.hint or "")
 
