@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,6 +24,7 @@ from wherry.store import Store
 
 if TYPE_CHECKING:
     from wherry.registry.client import Client
+    from wherry.registry.credentials import Login
     from wherry.registry.hosts import Hosts
     from wherry.running import RunOptions
     from wherry.store.listing import Row
@@ -292,16 +293,13 @@ def login(registry: str, user: str, password: str, *, insecure: Sequence[str] = 
 
     Docker and Podman find it there, too. Raises :class:`~wherry.errors.WherryError` for one that is not accepted.
     """
-    from wherry.registry.client import Client
-    from wherry.registry.credentials import Keychain, Login, store_login
-    from wherry.registry.hosts import read_hosts
+    from wherry.registry.credentials import Login, store_login
     from wherry.registry.location import parse_host
     from wherry.registry.ping import expect_access
 
     host = parse_host(registry)
     given = Login(user, password)
-    hosts = read_hosts(insecure=insecure)
-    with Client(hosts, Keychain({host: given})) as client:
+    with _registries(insecure, {host: given}) as (client, hosts):
         expect_access(client, hosts.push_endpoint(Reference(host, "any", "latest")))
     return store_login(host, given)
 
@@ -322,14 +320,14 @@ def _destination(text: str) -> Reference:
 
 
 @contextmanager
-def _registries(insecure: Sequence[str]) -> Iterator[tuple[Client, Hosts]]:
-    """What speaks to registries, as this machine is configured."""
+def _registries(insecure: Sequence[str], given: Mapping[str, Login] | None = None) -> Iterator[tuple[Client, Hosts]]:
+    """What speaks to registries, as this machine is configured; ``given`` are logins beside those that it keeps."""
     from wherry.registry.client import Client
     from wherry.registry.credentials import Keychain
     from wherry.registry.hosts import read_hosts
 
     hosts = read_hosts(insecure=insecure)
-    with Client(hosts, Keychain()) as client:
+    with Client(hosts, Keychain(given)) as client:
         yield client, hosts
 
 

@@ -47,6 +47,13 @@ def built(wherry: Wherry, tmp_path: Path, name: str, *files: str, more: Sequence
     return wherry.build(folder, "-t", name, *more)
 
 
+def configure(home: Path, text: str) -> None:
+    """Write a machine's settings."""
+    file = home / ".config" / "wherry" / "config.toml"
+    file.parent.mkdir(parents=True)
+    file.write_text(text)
+
+
 def skopeo(*words: str) -> str:
     done = subprocess.run(["skopeo", *words], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
@@ -200,9 +207,7 @@ def test_a_registry_without_a_trusted_certificate_is_for_those_who_say_so(
         assert refused.returncode == 1
         assert "certificate is not trusted" in refused.stderr
         here.ok("push", "--insecure-registry", server.host, name)
-        config = tmp_path / "here" / ".config" / "wherry" / "config.toml"
-        config.parent.mkdir(parents=True)
-        config.write_text(f'[registry."{server.host}"]\nca = "{tls.authority}"\n')
+        configure(tmp_path / "here", f'[registry."{server.host}"]\nca = "{tls.authority}"\n')
         here.ok("pull", name)
 
 
@@ -223,9 +228,7 @@ def test_a_mirror_goes_first_and_the_registry_itself_where_that_has_nothing(
         mirrored, only_there = f"{open_registry.host}/mirrored:1", f"{open_registry.host}/only/there:1"
         digest = built(here, tmp_path, "x", "a")
         here.ok("push", "x", f"{mirror.host}/mirrored:1", only_there)
-        config = tmp_path / "there" / ".config" / "wherry" / "config.toml"
-        config.parent.mkdir(parents=True)
-        config.write_text(f'[registry."{open_registry.host}"]\nmirrors = ["{mirror.host}"]\n')
+        configure(tmp_path / "there", f'[registry."{open_registry.host}"]\nmirrors = ["{mirror.host}"]\n')
         assert there.ok("pull", mirrored).stdout == f"{mirrored}@{digest}\n"
         assert there.ok("pull", only_there).stdout == f"{only_there}@{digest}\n"
         assert open_registry.tags("mirrored") == set()

@@ -5,9 +5,14 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import TYPE_CHECKING
 
 from wherry.errors import NetworkError, WherryError
 from wherry.urls import redacted
+
+if TYPE_CHECKING:
+    import httpx
 
 RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})
 """The HTTP statuses after which it is worth to try again (RFC 9110, section 15; RFC 6585; RFC 8470)."""
@@ -67,6 +72,33 @@ def attempts(what: str, stop: threading.Event) -> Iterator[_Attempt]:
     :class:`Stopped` soon after ``stop`` is set.
     """
     return (_Attempt(what, number, stop) for number in range(1, _ATTEMPTS + 1))
+
+
+@contextmanager
+def answering(
+    opened: AbstractContextManager[httpx.Response], url: str, *, server: str, hint: str
+) -> Iterator[httpx.Response]:
+    """The response to a request to ``url`` that ``opened`` sends, of any status that is worth no further attempt.
+
+    Raises :class:`Again`, also within the block, for what may pass; :class:`~wherry.errors.NetworkError` for what will
+    not. ``server`` and ``hint`` are for people whom its certificate is no proof to.
+    """
+    import httpx
+
+    try:
+        with opened as response:
+            if response.status_code in RETRIED:
+                status = f"HTTP {response.status_code} {response.reason_phrase}"
+                raise Again(status, response.headers.get("Retry-After"))
+            yield response
+    except httpx.UnsupportedProtocol:
+        raise
+    except (httpx.TooManyRedirects, httpx.DecodingError) as error:
+        raise NetworkError(f"{redacted(url)}: {error}") from error
+    except httpx.TransportError as error:
+        if "CERTIFICATE_VERIFY_FAILED" in str(error):
+            raise NetworkError(f"{server}: the server's certificate is not trusted", hint=hint) from error
+        raise Again(str(error) or type(error).__name__) from error
 
 
 def _seconds(after: str | None) -> float:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from wherry.errors import UsageError
+from wherry.urls import origin
 
 if TYPE_CHECKING:
     import netrc
@@ -30,29 +31,22 @@ class Credentials:
         self._netrc: netrc.netrc | None = None
         self._read = False
 
-    def tell(self, origin: str, user: str, password: str) -> None:
-        """Remember credentials for ``origin`` (``scheme://host[:port]``)."""
-        self._told[_origin(origin)] = (user, password)
+    def tell(self, server: str, user: str, password: str) -> None:
+        """Remember credentials for ``server`` (``scheme://host[:port]``)."""
+        self._told[origin(server)] = (user, password)
 
     def find(self, url: str) -> tuple[str, str] | None:
         """(user, password) for ``url``, or None."""
         parts = urlsplit(url)
         if parts.username or parts.password:
             return unquote(parts.username or ""), unquote(parts.password or "")
-        if told := self._told.get(_origin(url)):
+        if told := self._told.get(origin(url)):
             return told
         if not self._read:
             self._netrc = _read_netrc()
             self._read = True
         found = self._netrc.authenticators(parts.hostname or "") if self._netrc else None
         return (found[0], found[2] or "") if found else None
-
-
-def _origin(url: str) -> str:
-    """Scheme, host and port."""
-    parts = urlsplit(url)
-    port = parts.port or {"http": 80, "https": 443}.get(parts.scheme, 0)
-    return f"{parts.scheme}://{parts.hostname}:{port}"
 
 
 def _read_netrc() -> netrc.netrc | None:

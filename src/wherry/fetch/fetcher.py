@@ -14,11 +14,10 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from wherry.errors import NetworkError, WherryError
-from wherry.fetch.attempts import RETRIED, Again, Stopped, attempts
+from wherry.fetch.attempts import Stopped, answering, attempts
 from wherry.fetch.client import Credentials, open_client
-from wherry.fetch.transfer import Advance, Download, NotFound, Transfer, expect_success, sync
+from wherry.fetch.transfer import Advance, Download, NotFound, Transfer, expect_success, sync, taking, whole
 from wherry.store.files import storing
-from wherry.store.lock import locked
 from wherry.urls import redacted
 
 if TYPE_CHECKING:
@@ -104,21 +103,12 @@ class Fetcher:
             return path
         algorithm, value = download.key
         path = self.root / algorithm / value
-        partial = self.root / "partial" / f"{algorithm}-{value}"
-        transfer = Transfer(download, partial, advance or (lambda _: None), stop or threading.Event())
-        lock = partial.with_suffix(".lock")
-        with storing(self.root):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            partial.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                with locked(lock):
-                    if not path.is_file():
-                        with self._noted(partial):
-                            self._fetch(transfer)
-                            partial.replace(path)
-            finally:
-                with suppress(OSError):
-                    lock.unlink()  # whoever waits for it makes it anew
+        with storing(self.root), taking(self.root, download) as partial:
+            if not path.is_file():
+                path.parent.mkdir(parents=True, exist_ok=True)
+                with self._noted(partial):
+                    self._fetch(Transfer(download, partial, advance or (lambda _: None), stop or threading.Event()))
+                    partial.replace(path)
         return path
 
     def read(self, url: str, *, headers: Mapping[str, str] | None = None, limit: int = 64 << 20) -> bytes:
@@ -134,14 +124,7 @@ class Fetcher:
         for attempt in attempts(url, threading.Event()):
             with attempt, self._open(url, headers or {}) as response:
                 expect_success(url, response)
-                pieces = []
-                size = 0
-                for piece in response.iter_bytes():
-                    size += len(piece)
-                    if size > limit:
-                        raise NetworkError(f"{redacted(url)} is larger than {limit} bytes")
-                    pieces.append(piece)
-                return b"".join(pieces)
+                return whole(response, limit, redacted(url))
         raise AssertionError
 
     def latest(
@@ -234,25 +217,14 @@ class Fetcher:
         # another server.
         try:
             auth = self._credentials.find(url)
-            with client.stream(
+            opened = client.stream(
                 "GET", redacted(url), headers=dict(headers), auth=httpx.BasicAuth(*auth) if auth else httpx.Auth()
-            ) as response:
-                if response.status_code in RETRIED:
-                    raise Again(
-                        f"HTTP {response.status_code} {response.reason_phrase}", response.headers.get("Retry-After")
-                    )
+            )
+            hint = "Behind an intercepting proxy, name its certificates in SSL_CERT_FILE."
+            with answering(opened, url, server=redacted(url), hint=hint) as response:
                 yield response
         except (ValueError, httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
             raise NetworkError(f"{redacted(url)} is not an address to fetch from: {error}") from error
-        except (httpx.TooManyRedirects, httpx.DecodingError) as error:
-            raise NetworkError(f"{redacted(url)}: {error}") from error
-        except httpx.TransportError as error:
-            if "CERTIFICATE_VERIFY_FAILED" in str(error):
-                raise NetworkError(
-                    f"{redacted(url)}: the server's certificate is not trusted",
-                    hint="Behind an intercepting proxy, name its certificates in SSL_CERT_FILE.",
-                ) from error
-            raise Again(str(error) or type(error).__name__) from error
 
 
 def _local_path(url: str) -> Path | None:

@@ -8,13 +8,14 @@ import os
 import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from wherry.errors import NetworkError, WherryError
 from wherry.fetch.attempts import Again, Stopped, attempts
+from wherry.store.lock import locked
 from wherry.urls import redacted
 
 if TYPE_CHECKING:
@@ -69,6 +70,24 @@ class Download:
 
 class NotFound(NetworkError):
     """The server has no such file."""
+
+
+@contextmanager
+def taking(files: Path, download: Download) -> Iterator[Path]:
+    """Have the partial file of ``download`` to oneself: others that want the same, in any process, wait.
+
+    ``files`` is the store's folder of downloads.
+    """
+    algorithm, value = download.key
+    partial = files / "partial" / f"{algorithm}-{value}"
+    partial.parent.mkdir(parents=True, exist_ok=True)
+    lock = partial.with_suffix(".lock")
+    try:
+        with locked(lock):
+            yield partial
+    finally:
+        with suppress(OSError):
+            lock.unlink()  # whoever waits for it makes it anew
 
 
 class Transfer:
@@ -226,6 +245,18 @@ def sync(file: BinaryIO) -> None:
     """See to it that what was written is on the disk."""
     file.flush()
     os.fsync(file.fileno())
+
+
+def whole(response: httpx.Response, most: int, what: str) -> bytes:
+    """The body of ``response``, called ``what``. Raises :class:`NetworkError` if it has more than ``most`` bytes."""
+    pieces: list[bytes] = []
+    size = 0
+    for piece in response.iter_bytes():
+        size += len(piece)
+        if size > most:
+            raise NetworkError(f"{what} is larger than {most} bytes")
+        pieces.append(piece)
+    return b"".join(pieces)
 
 
 def _content_range(header: str) -> tuple[int | None, int | None]:

@@ -58,8 +58,9 @@ def unpack(
     """
     tree = _Tree(root, owners=owners, overlay=overlay)
     for number, layer in enumerate(layers, 1):
-        rows = tree.apply(layer, f"layer {number} of {len(layers)}")
-        if told is not None:
+        rows: list[Row] | None = [] if told else None
+        tree.apply(layer, f"layer {number} of {len(layers)}", rows)
+        if told and rows is not None:
             told(layer, rows)
     tree.finish()
     return Unpacked(tuple(tree.skipped))
@@ -80,18 +81,17 @@ class _Tree:
         """The real paths that the present layer has made or made something in: its whiteouts do not mean them."""
         self.skipped: list[str] = []
 
-    def apply(self, layer: Path, what: str) -> list[Row]:
+    def apply(self, layer: Path, what: str, rows: list[Row] | None) -> None:
         self._mine = set()
         path = ""
-        rows: list[Row] = []
         try:
             for entry, data in entries(layer, what):
                 path = entry.path
                 self._apply(entry, data)
-                rows.append(row_of(entry))
+                if rows is not None:
+                    rows.append(row_of(entry))
         except OSError as error:
             raise _explain(error, self._root, f"{what}: {path}") from error
-        return rows
 
     def finish(self) -> None:
         """Give directories their attributes: innermost first, as what is written in one changes its time."""

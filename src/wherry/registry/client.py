@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urljoin, urlsplit
 
 from wherry.errors import NetworkError, UsageError
-from wherry.fetch.attempts import RETRIED, Again, attempts
+from wherry.fetch.attempts import Again, answering, attempts
 from wherry.fetch.client import open_client, tls_context
 from wherry.registry.certificates import Tls
 from wherry.registry.challenge import parse_challenges
@@ -17,13 +18,17 @@ from wherry.registry.credentials import Keychain, Login
 from wherry.registry.errors import refusal
 from wherry.registry.hosts import Endpoint, Hosts
 from wherry.registry.tokens import Access, Scopes
-from wherry.urls import redacted
+from wherry.urls import origin, redacted
 
 if TYPE_CHECKING:
     import ssl
 
     import httpx
 
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+_AT_ONCE = 4
 _CHALLENGED = 2  # times that a request is sent again because the registry wants to know who we are
 
 Body = bytes | Iterable[bytes]
@@ -55,6 +60,17 @@ class Client:
             for client in self._clients.values():
                 client.close()
             self._clients.clear()
+
+    def at_once(self, work: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
+        """``work`` on each of ``items``, a few at a time. The first failure gives up the others, and is raised."""
+        pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="registry")
+        try:
+            return list(pool.map(work, items))
+        except BaseException:
+            self.stop.set()
+            raise
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
 
     @contextmanager
     def send(
@@ -95,7 +111,7 @@ class Client:
         base = self._base(endpoint)
         url = urljoin(base, place)
         access = self._access_to(endpoint, base)
-        trusted = _origin(url) == _origin(base)
+        trusted = origin(url) == origin(base)
         authorization = access.header(scopes) if trusted else ""
         sent = {**headers, **({"Authorization": authorization} if authorization else {})}
         with self._stream(endpoint, method, url, sent, body) as response:
@@ -179,21 +195,12 @@ class Client:
             auth=httpx.Auth(),  # none of netrc's
             follow_redirects=method in {"GET", "HEAD"},
         )
+        hint = f'Name its authority: [registry."{endpoint.registry}"] ca = "FILE" in Wherry\'s config.toml.'
         try:
-            with opened as response:
-                if response.status_code in RETRIED:
-                    status = f"HTTP {response.status_code} {response.reason_phrase}"
-                    raise Again(status, response.headers.get("Retry-After"))
+            with answering(opened, url, server=endpoint.registry, hint=hint) as response:
                 yield response
-        except (httpx.InvalidURL, httpx.UnsupportedProtocol, httpx.TooManyRedirects, httpx.DecodingError) as error:
+        except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
             raise NetworkError(f"{redacted(url)}: {error}") from error
-        except httpx.TransportError as error:
-            if "CERTIFICATE_VERIFY_FAILED" in str(error):
-                raise NetworkError(
-                    f"{endpoint.registry}: the server's certificate is not trusted",
-                    hint=f'Name its authority: [registry."{endpoint.registry}"] ca = "FILE" in Wherry\'s config.toml.',
-                ) from error
-            raise Again(str(error) or type(error).__name__) from error
 
 
 def _context(tls: Tls) -> ssl.SSLContext:
@@ -213,8 +220,3 @@ def _context(tls: Tls) -> ssl.SSLContext:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     return context
-
-
-def _origin(url: str) -> tuple[str, str, int | None]:
-    parts = urlsplit(url)
-    return parts.scheme, parts.hostname or "", parts.port or {"http": 80, "https": 443}.get(parts.scheme)

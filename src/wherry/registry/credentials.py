@@ -20,10 +20,9 @@ from pathlib import Path
 from wherry.errors import UsageError, WherryError
 from wherry.image.json import Json, JsonObject, as_object, as_str, as_string_map, load_object
 from wherry.registry.helper import Helper
+from wherry.registry.location import HUB, canonical
 from wherry.urls import redacted
 
-_HUB = "docker.io"
-_HUB_NAMES = frozenset({_HUB, "index.docker.io", "registry-1.docker.io"})
 _HUB_SERVER = "https://index.docker.io/v1/"  # Docker's own name for it, in files and for helpers
 _TOKEN_USER = "<token>"  # the user for whom Docker's helpers keep identity tokens
 _FIELDS = ("auth", "username", "password", "identitytoken")
@@ -209,14 +208,13 @@ def _split(key: str) -> tuple[str, str]:
     """Host and namespace that a key stands for; a URL stands for its host."""
     _, scheme, rest = key.rpartition("://")
     host, _, namespace = rest.partition("/")
-    host = host.lower()
     url = scheme or namespace in {"v1/", "v2/"}
-    return _HUB if host in _HUB_NAMES else host, "" if url else namespace.strip("/")
+    return canonical(host), "" if url else namespace.strip("/")
 
 
 def _server(host: str) -> str:
     """What Docker calls a registry in its file, and helpers know it by."""
-    return _HUB_SERVER if host == _HUB else host
+    return _HUB_SERVER if host == HUB else host
 
 
 def _namespaces(path: str) -> Iterator[str]:

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import quote, urljoin
 
-from wherry.errors import NetworkError, WherryError
+from wherry.errors import WherryError
 from wherry.fetch.attempts import Again, attempts
+from wherry.fetch.transfer import whole
 from wherry.image import Descriptor, Digest, digest_of, parse_digest
 from wherry.image.json import as_list, as_object, as_str, as_strings, load_object
 from wherry.image.mediatype import INDEXES, MANIFESTS
@@ -64,7 +65,7 @@ class Repository:
         """The manifest or index of a tag or digest. Raises :class:`Absent` if there is none."""
 
         def read(response: httpx.Response) -> Manifest:
-            data = _whole(response, _LARGEST_MANIFEST, what)
+            data = whole(response, _LARGEST_MANIFEST, what)
             announced = response.headers.get(_DIGEST, "")
             expected = reference if ":" in reference else announced
             if expected.startswith("sha256:") and digest_of(data) != expected:
@@ -133,7 +134,7 @@ class Repository:
     def tags(self) -> tuple[str, ...]:
         """All tags, as the registry orders them."""
         found: list[str] = []
-        for data, _ in self._pages("tags/list", f"the tags of {self.name}"):
+        for data in self._pages("tags/list", f"the tags of {self.name}"):
             found += as_strings(load_object(data, "the list of tags").get("tags"), "tags")
         return tuple(dict.fromkeys(found))
 
@@ -144,7 +145,7 @@ class Repository:
         """
         query = f"?artifactType={quote(artifact_type, safe='')}" if artifact_type else ""
         try:
-            pages = [data for data, _ in self._pages(f"referrers/{digest}{query}", f"the referrers of {digest}")]
+            pages = list(self._pages(f"referrers/{digest}{query}", f"the referrers of {digest}"))
         except Refused as error:
             if error.status not in {400, 404, 405, 406, 501}:
                 raise
@@ -155,19 +156,18 @@ class Repository:
         found = [descriptor for data in pages for descriptor in _listed(data, artifact_type)]
         return tuple({one.digest: one for one in found}.values())
 
-    def _pages(self, place: str, what: str) -> Iterator[tuple[bytes, str]]:
-        """The pages of a list, and where each goes on."""
+    def _pages(self, place: str, what: str) -> Iterator[bytes]:
+        """The pages of a list."""
         seen: set[str] = set()
         while place and place not in seen and len(seen) < _MOST_PAGES:
             seen.add(place)
 
             def read(response: httpx.Response) -> tuple[bytes, str]:
                 link = response.links.get("next", {}).get("url", "")
-                return _whole(response, _LARGEST_MANIFEST, what), urljoin(str(response.url), link) if link else ""
+                return whole(response, _LARGEST_MANIFEST, what), urljoin(str(response.url), link) if link else ""
 
-            page = self._ask("GET", place, what, read)
+            page, place = self._ask("GET", place, what, read)
             yield page
-            place = page[1]
 
     # -- requests --------------------------------------------------------------------------------
 
@@ -200,17 +200,6 @@ def _listed(data: bytes, artifact_type: str) -> Iterator[Descriptor]:
         value = as_object(item, "a referrer")
         if not artifact_type or as_str(value.get("artifactType"), "artifactType") == artifact_type:
             yield Descriptor.from_json(value)
-
-
-def _whole(response: httpx.Response, most: int, what: str) -> bytes:
-    pieces: list[bytes] = []
-    size = 0
-    for piece in response.iter_bytes():
-        size += len(piece)
-        if size > most:
-            raise NetworkError(f"{what} is larger than {most} bytes")
-        pieces.append(piece)
-    return b"".join(pieces)
 
 
 def _media_type(data: bytes, response: httpx.Response, what: str) -> str:

@@ -103,11 +103,11 @@ class Access:
         if answer.status_code in {400, 401, 403}:
             who = "does not accept the login" if login else "gives no token without a login"
             raise NetworkError(
-                f"{redacted(_origin(realm))}: the token server of {self._host} {who} (HTTP {answer.status_code})",
+                f"{_origin(realm)}: the token server of {self._host} {who} (HTTP {answer.status_code})",
                 hint=f"`wherry login {self._host}` keeps a login for it.",
             )
         if answer.status_code != 200:
-            raise NetworkError(f"{redacted(_origin(realm))}: HTTP {answer.status_code} where a token was expected")
+            raise NetworkError(f"{_origin(realm)}: HTTP {answer.status_code} where a token was expected")
         return _read(answer.content, f"the answer of {_origin(realm)}")
 
 

@@ -7,7 +7,7 @@ all registries take; only what is left after a break goes on in a piece of its o
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +15,7 @@ from urllib.parse import quote, urljoin, urlsplit
 
 from wherry.errors import NetworkError, StoreError
 from wherry.fetch.attempts import Again, attempts
+from wherry.fetch.transfer import Advance
 from wherry.image import Descriptor, Digest
 from wherry.registry.errors import Refused
 from wherry.registry.repository import Repository
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
 _PIECE = 1 << 18
 _LOST = frozenset({404, 409, 416})  # statuses of a session that has gone, or is elsewhere than we believe
 _DAMAGED = frozenset({"DIGEST_INVALID", "BLOB_UPLOAD_INVALID", "SIZE_INVALID"})  # what arrived is not what was sent
-
-Advance = Callable[[int], None]
 
 
 def upload(repository: Repository, descriptor: Descriptor, path: Path, advance: Advance, *, neighbour: str = "") -> int:
@@ -90,16 +89,16 @@ class _Sending:
 
     def _begin(self, neighbour: str) -> str:
         """Begin a session; gives where, or nothing if the registry has mounted the blob instead."""
-        place, scopes = "blobs/uploads/", ()
+        place = "blobs/uploads/"
         if neighbour:
             mounted = f"{place}?mount={quote(self._descriptor.digest, safe=':')}&from={quote(neighbour, safe='')}"
             try:
                 return self._post(mounted, (f"repository:{neighbour}:pull",))
             except Refused:
                 pass  # not ours to read, or never heard of
-        return self._post(place, scopes)
+        return self._post(place)
 
-    def _post(self, place: str, scopes: tuple[str, ...]) -> str:
+    def _post(self, place: str, scopes: tuple[str, ...] = ()) -> str:
         for attempt in attempts(self._repository.name, self._repository.client.stop):
             with (
                 attempt,

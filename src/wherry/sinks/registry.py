@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 from wherry.events import Task
 from wherry.image import Descriptor, Image, Index
@@ -12,8 +11,6 @@ from wherry.image.mediatype import OCI_CONFIG
 from wherry.registry.repository import Manifest, Repository
 from wherry.registry.upload import upload
 from wherry.store.blobs import Blobs
-
-_AT_ONCE = 4
 
 
 def push_image(image: Image | Index, repository: Repository, tags: Sequence[str], blobs: Blobs, task: Task) -> int:
@@ -30,14 +27,7 @@ def push_image(image: Image | Index, repository: Repository, tags: Sequence[str]
         return upload(repository, part, blobs.path(part.digest), task.advance)
 
     # The largest first: what is left at the end is short.
-    pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="push")
-    try:
-        sent = sum(pool.map(send, sorted(wanted.values(), key=lambda part: -part.size)))
-    except BaseException:
-        repository.client.stop.set()  # nothing of it is of use any more
-        raise
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+    sent = sum(repository.client.at_once(send, sorted(wanted.values(), key=lambda part: -part.size)))
     if isinstance(image, Index):
         for one in images:
             repository.put_manifest(one.digest, _manifest(one))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, BinaryIO, Protocol, cast
@@ -141,8 +141,18 @@ def choose(found: Image | Index, platform: Platform, name: str) -> Image:
     for image in images:
         if fits(image.config.platform, platform):
             return image
-    have = ", ".join(sorted({str(image.config.platform) for image in images})) or "none"
-    raise UsageError(f"{name} has no image for {platform}", hint=f"It has: {have}. Choose with --platform.")
+    raise unfit(name, platform, [image.config.platform for image in images])
+
+
+def unfit(name: str, platform: Platform, have: Iterable[Platform]) -> UsageError:
+    """The error for an image called ``name`` that there is for other platforms alone."""
+    there = ", ".join(sorted({str(one) for one in have})) or "none"
+    return UsageError(f"{name} has no image for {platform}", hint=f"It has: {there}. Choose with --platform.")
+
+
+def of_images(platforms: Iterable[Platform]) -> list[Platform]:
+    """``platforms`` without those of what is no image: attestations beside one."""
+    return [one for one in platforms if one.os != "unknown"]
 
 
 def fits(have: Platform, wanted: Platform) -> bool:
@@ -308,10 +318,7 @@ class _Import:
         platforms = [(manifest, self._platform(manifest)) for manifest in manifests]
         fitting = [manifest for manifest, have in platforms if fits(have, platform)]
         if not fitting:
-            have = ", ".join(sorted({str(one) for _, one in platforms if one.os != "unknown"})) or "none"
-            raise UsageError(
-                f"{self._what} has no image for {platform}", hint=f"It has: {have}. Choose with --platform."
-            )
+            raise unfit(self._what, platform, of_images(one for _, one in platforms))
         return self._take(fitting[0])
 
     def _manifests(self, descriptor: Descriptor, depth: int) -> Iterator[Descriptor]:
@@ -391,10 +398,7 @@ class _Import:
         self._check(hashlib.sha256(data).hexdigest(), path.rpartition("/")[2].removesuffix(".json"))
         config = ImageConfig.from_bytes(data)
         if not fits(config.platform, platform):
-            raise UsageError(
-                f"{self._what} has no image for {platform}",
-                hint=f"It has: {config.platform}. Choose with --platform.",
-            )
+            raise unfit(self._what, platform, [config.platform])
         paths = as_strings(chosen[0].get("Layers"), self._what)
         if len(paths) != len(config.diff_ids):
             raise WherryError(f"{self._what} is damaged: {len(paths)} layers where {len(config.diff_ids)} should be")

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from wherry.errors import NetworkError, UsageError, WherryError
+from wherry.errors import NetworkError, WherryError
 from wherry.events import Task
 from wherry.image import Descriptor, Image, ImageConfig, Platform, Reference
 from wherry.image.json import as_list, as_object, load_object
@@ -15,10 +14,9 @@ from wherry.registry.client import Client
 from wherry.registry.download import download
 from wherry.registry.hosts import Hosts
 from wherry.registry.repository import Manifest, Repository
-from wherry.sources.layout import fits
+from wherry.sources.layout import fits, of_images, unfit
 from wherry.store import Store
 
-_AT_ONCE = 4
 _DEPTH = 4  # indexes within indexes
 _LARGEST_CONFIG = 16 << 20
 
@@ -51,7 +49,9 @@ def pull_image(
     if config.size > _LARGEST_CONFIG:
         raise NetworkError(f"{reference.familiar}: a config of {config.size} bytes")
     fetched = config.size if download(places, config, store, _unwatched) else 0
-    _expect_platform(ImageConfig.from_bytes(store.blobs.read(config.digest)).platform, platform, reference)
+    have = ImageConfig.from_bytes(store.blobs.read(config.digest)).platform
+    if not fits(have, platform):
+        raise unfit(reference.familiar, platform, of_images([have]))
     parts = list({layer.digest: layer for layer in layers}.values())
     fetched += _download_all(parts, places, store, task)
     store.blobs.add(manifest.data)
@@ -63,14 +63,7 @@ def pull_image(
 def _download_all(parts: Sequence[Descriptor], places: Sequence[Repository], store: Store, task: Task) -> int:
     missing = [part for part in parts if not store.blobs.has(part.digest)]
     task.expect(sum(part.size for part in missing))
-    pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="pull")
-    try:
-        done = list(pool.map(lambda part: download(places, part, store, task.advance), missing))
-    except BaseException:
-        places[0].client.stop.set()  # nothing of it is of use any more; what has come so far is kept
-        raise
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+    done = places[0].client.at_once(lambda part: download(places, part, store, task.advance), missing)
     return sum(part.size for part, was_fetched in zip(missing, done, strict=True) if was_fetched)
 
 
@@ -83,7 +76,7 @@ def _fitting(top: Manifest, platform: Platform, places: Sequence[Repository], re
         if descriptor.platform is None or fits(descriptor.platform, platform):
             return _manifest(places, descriptor.digest)
         have.append(descriptor.platform)
-    raise _unfit(reference, platform, have)
+    raise unfit(reference.familiar, platform, of_images(have))
 
 
 def _listed(index: Manifest, places: Sequence[Repository], depth: int) -> Iterator[Descriptor]:
@@ -95,18 +88,6 @@ def _listed(index: Manifest, places: Sequence[Repository], depth: int) -> Iterat
             yield descriptor
         elif descriptor.media_type in INDEXES and depth:
             yield from _listed(_manifest(places, descriptor.digest), places, depth - 1)
-
-
-def _expect_platform(have: Platform, platform: Platform, reference: Reference) -> None:
-    if not fits(have, platform):
-        raise _unfit(reference, platform, [have])
-
-
-def _unfit(reference: Reference, platform: Platform, have: Sequence[Platform]) -> UsageError:
-    names = ", ".join(sorted({str(one) for one in have if one.os != "unknown"})) or "none"  # unknown: attestations
-    return UsageError(
-        f"{reference.familiar} has no image for {platform}", hint=f"It has: {names}. Choose with --platform."
-    )
 
 
 def _manifest(places: Sequence[Repository], reference: str) -> Manifest:

@@ -92,9 +92,7 @@ class BlobWriter:
             self._file.flush()
             os.fsync(self._file.fileno())
             self._file.close()
-            target = self._blobs.path(digest)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            self._path.replace(target)
+        self._blobs.adopt(self._path, digest)
         return digest, self._size
 
     def close(self) -> None:
