@@ -33,6 +33,16 @@ ROOT = Path(__file__).parent.parent
 Result = subprocess.CompletedProcess[str]
 
 
+@pytest.fixture(autouse=True, scope="session")
+def no_hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Names that mean an image at Docker Hub are not looked for there: no test may hang on the network's mood."""
+    config = tmp_path_factory.mktemp("config") / "config.toml"
+    config.write_text('[registry."docker.io"]\nblocked = true\n')
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WHERRY_CONFIG", str(config))
+        yield
+
+
 @pytest.fixture
 def musl_base() -> Path:
     """A compressed tar file: a root filesystem with musl and CPython 3.13, which lies beside the checkout or not."""
@@ -68,7 +78,8 @@ class Wherry:
 
     def environment(self) -> dict[str, str]:
         """This process's environment, with our store and without the terminal's settings."""
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("WHERRY_")}
+        ours = {name for name in os.environ if name.startswith("WHERRY_") and name != "WHERRY_CONFIG"}
+        kept = {name: value for name, value in os.environ.items() if name not in ours}
         return {**kept, "WHERRY_STORE": str(self.store), "NO_COLOR": "1", "COLUMNS": "100", **self.env}
 
     def __call__(self, *args: str | Path, cwd: Path | None = None, stdin: str = "", timeout: float = 240) -> Result:

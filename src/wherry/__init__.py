@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from wherry.api import (
+        BaseImage,
         BuildResult,
         DockerfileRequest,
         Options,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from wherry.version import VERSION as __version__  # noqa: N811
 
 __all__ = [
+    "BaseImage",
     "BuildResult",
     "DockerfileRequest",
     "Options",

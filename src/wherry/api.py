@@ -5,32 +5,32 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from wherry.errors import UsageError
 from wherry.events import Listener, Reporter
 from wherry.fetch import Fetcher
 from wherry.frontends.python import ProjectOptions
 from wherry.image import Descriptor, Image, Index, Platform, Reference
-from wherry.plan import Plan
-from wherry.planning import DockerfileRequest, is_dockerfile_build, planned
+from wherry.plan import Base, Plan
+from wherry.planning import DockerfileRequest, Planned, is_dockerfile_build, planned
+from wherry.registry.registries import Registries
 from wherry.solve import Options, solve
-from wherry.solve.work import Work
+from wherry.solve.work import Stop, Work
+from wherry.sources.supply import Gone, supply_from_registries, supplying
 from wherry.store import Store
 
 if TYPE_CHECKING:
-    from wherry.registry.client import Client
-    from wherry.registry.credentials import Login
-    from wherry.registry.hosts import Hosts
     from wherry.running import RunOptions
     from wherry.store.listing import Row
     from wherry.store.prune import Report
 
 __all__ = [
+    "BaseImage",
     "BuildResult",
     "DockerfileRequest",
     "Options",
@@ -50,6 +50,10 @@ __all__ = [
     "remove",
     "run",
 ]
+
+Made = TypeVar("Made")
+
+_PATIENCE = 5  # times that a build is done again for blobs that have gone
 
 
 def default_store() -> Path:
@@ -74,9 +78,15 @@ def default_store() -> Path:
     return user_cache_path("wherry", appauthor=False) / "store"
 
 
-def open_store(path: Path | None = None) -> Store:
-    """The store at ``path``, or the default one; close it after use (it is a context manager)."""
-    return Store(path or default_store())
+def open_store(path: Path | None = None, *, insecure: Sequence[str] = ()) -> Store:
+    """The store at ``path``, or the default one; close it after use (it is a context manager).
+
+    Layers that are still at the registry that an image came from are fetched when they are needed; ``insecure`` are
+    registries (``host[:port]``) that may do without TLS.
+    """
+    store = Store(path or default_store())
+    supply_from_registries(store, insecure)
+    return store
 
 
 def plans(
@@ -92,10 +102,13 @@ def plans(
     """
     request = request or _request(context)
     options = options or Options()
+    reporter = Reporter(None)
     with (
         _using(store) as opened,
         Fetcher(opened.files, offline=options.offline) as fetcher,
-        planned(context, request, options, opened, fetcher, Reporter(None)) as found,
+        Registries(insecure=options.insecure, offline=options.offline) as registries,
+        supplying(opened, registries, reporter),
+        planned(context, request, options, opened, fetcher, registries, reporter) as found,
     ):
         return found.plans
 
@@ -105,16 +118,26 @@ def _request(context: Path | str) -> ProjectOptions | DockerfileRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class BaseImage:
+    """An image that a build began with: what it was called, and what that meant, for one platform or for all."""
+
+    name: str
+    platform: Platform
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
 class BuildResult:
     """What a build made. ``image`` is an index if several platforms were asked for.
 
-    ``reused`` is how many bytes of its layers were in the store before.
+    ``reused`` is how many bytes of its layers were made before; ``bases`` are the images that it began with.
     """
 
     image: Image | Index
     names: tuple[str, ...]
     plans: tuple[Plan, ...]
     reused: int
+    bases: tuple[BaseImage, ...] = ()
 
     @property
     def images(self) -> tuple[Image, ...]:
@@ -150,13 +173,22 @@ def build(
     options = options or Options()
     reporter = Reporter(listener)
     start = time.time()
-    with _using(store) as opened, Fetcher(opened.files, offline=options.offline) as fetcher:
+    with (
+        _using(store) as opened,
+        Fetcher(opened.files, offline=options.offline) as fetcher,
+        Registries(insecure=options.insecure, offline=options.offline) as registries,
+        supplying(opened, registries, reporter),
+    ):
         opened.scratch()  # says to other processes that the store is in use
-        with planned(context, request, options, opened, fetcher, reporter) as found:
-            work = [
-                Work(one, found.context, opened, fetcher, options, reporter, images=found.images) for one in found.plans
-            ]
-            made = tuple(map(solve, work))
+
+        def solved() -> tuple[Planned, tuple[Image, ...], dict[Base, Image]]:
+            with planned(context, request, options, opened, fetcher, registries, reporter) as found:
+                bases: dict[Base, Image] = {}
+                settings = Work(found.plans[0], found.context, opened, fetcher, registries, options, reporter)
+                settings = replace(settings, images=found.images, bases=bases)
+                return found, tuple(solve(replace(settings, plan=one, stop=Stop())) for one in found.plans), bases
+
+        found, made, bases = _unless_gone(solved, reporter)
         image: Image | Index = made[0] if len(made) == 1 else Index(made)
         if annotations:
             from wherry.sinks.annotations import annotate, parse_annotation
@@ -166,7 +198,25 @@ def build(
         if references:
             opened.tag(references, descriptor)
         reused = sum(layer.size for layer in _layers(made) if _was_there(opened, layer, start))
-    return BuildResult(image, references, found.plans, reused)
+        used = tuple(dict.fromkeys(_base_image(base, one, opened) for base, one in bases.items()))
+    return BuildResult(image, references, found.plans, reused, used)
+
+
+def _unless_gone(work: Callable[[], Made], reporter: Reporter) -> Made:
+    """The result of ``work``, which is done again where it relied on a blob that a registry has lost meanwhile."""
+    for _ in range(_PATIENCE):
+        try:
+            return work()
+        except Gone as error:
+            reporter.note(f"{error.message}; it is made again")
+    return work()
+
+
+def _base_image(base: Base, image: Image, store: Store) -> BaseImage:
+    from wherry.sources.registry import pinned
+
+    platform = base.platform or image.config.platform
+    return BaseImage(base.source, platform, pinned(base.source, platform, image, store))
 
 
 def _layers(images: Sequence[Image]) -> tuple[Descriptor, ...]:
@@ -175,8 +225,11 @@ def _layers(images: Sequence[Image]) -> tuple[Descriptor, ...]:
 
 
 def _was_there(store: Store, layer: Descriptor, start: float) -> bool:
-    """Whether a blob is older than ``start``; the margin is a file system's idea of now."""
-    return store.blobs.path(layer.digest).stat().st_mtime < start - 0.02
+    """Whether a blob is older than ``start``, or elsewhere; the margin is a file system's idea of now."""
+    try:
+        return store.blobs.path(layer.digest).stat().st_mtime < start - 0.02
+    except FileNotFoundError:
+        return True
 
 
 def find(name: str, store: Store) -> Image | Index:
@@ -239,7 +292,6 @@ def push(
     What a registry has is not sent again. ``insecure`` are registries (``host[:port]``) that may do without TLS.
     Raises :class:`~wherry.errors.WherryError`; then no tag of the repository at fault was changed.
     """
-    from wherry.registry.repository import Repository
     from wherry.sinks.registry import push_image
 
     references = [_destination(text) for text in dict.fromkeys(destinations or (name,))]
@@ -248,13 +300,17 @@ def push(
         by_repository.setdefault((reference.host, reference.path), []).append(reference.tag)
     reporter = Reporter(listener)
     sent = 0
-    with _using(store) as opened, _registries(insecure) as (client, hosts):
+    with (
+        _using(store) as opened,
+        Registries(insecure=insecure) as registries,
+        supplying(opened, registries, reporter) as supply,
+    ):
         opened.scratch()  # says to other processes that the store is in use
         image = find(name, opened)
         for (host, path), tags in by_repository.items():
-            endpoint = hosts.push_endpoint(Reference(host, path, tags[0]))
-            with reporter.step(f"push to {endpoint.registry}/{endpoint.path}") as task:
-                sent += push_image(image, Repository(client, endpoint, write=True), tags, opened.blobs, task)
+            repository = registries.destination(Reference(host, path, tags[0]))
+            with reporter.step(f"push to {repository.name}") as task:
+                sent += push_image(image, repository, tags, opened, supply, task)
     return Transferred(tuple(reference.familiar for reference in references), image.digest, sent)
 
 
@@ -274,18 +330,22 @@ def pull(
     from wherry.sources.registry import pull_image
 
     reporter = Reporter(listener)
-    with _using(store) as opened, _registries(insecure) as (client, hosts):
+    with (
+        _using(store) as opened,
+        Registries(insecure=insecure) as registries,
+        supplying(opened, registries, reporter) as supply,
+    ):
         opened.scratch()  # says to other processes that the store is in use
-        reference = hosts.resolve(name)
+        reference = registries.hosts.resolve(name)
         with reporter.step(f"pull {reference.familiar}") as task:
-            pulled = pull_image(reference, platform or Platform.native(), client, hosts, opened, task)
-            if not pulled.bytes:
+            found, fetched = pull_image(reference, platform or Platform.native(), registries, opened, supply, task)
+            if not fetched:
                 task.cached()
         named = replace(reference, digest=None).familiar if reference.tag else reference.familiar
-        descriptor = opened.add_image(pulled.image)
+        descriptor = opened.add_image(found.image)
         if reference.tag:
             opened.tag((named,), descriptor)
-    return Transferred((named,), pulled.digest, pulled.bytes)
+    return Transferred((named,), found.digest, fetched)
 
 
 def login(registry: str, user: str, password: str, *, insecure: Sequence[str] = ()) -> str:
@@ -299,8 +359,8 @@ def login(registry: str, user: str, password: str, *, insecure: Sequence[str] = 
 
     host = parse_host(registry)
     given = Login(user, password)
-    with _registries(insecure, {host: given}) as (client, hosts):
-        expect_access(client, hosts.push_endpoint(Reference(host, "any", "latest")))
+    with Registries(insecure=insecure, given={host: given}) as registries:
+        expect_access(registries.client, registries.hosts.push_endpoint(Reference(host, "any", "latest")))
     return store_login(host, given)
 
 
@@ -317,18 +377,6 @@ def _destination(text: str) -> Reference:
     if reference.digest:
         raise UsageError(f"cannot push to {text!r}: it has a digest", hint="Give a name and a tag.")
     return reference
-
-
-@contextmanager
-def _registries(insecure: Sequence[str], given: Mapping[str, Login] | None = None) -> Iterator[tuple[Client, Hosts]]:
-    """What speaks to registries, as this machine is configured; ``given`` are logins beside those that it keeps."""
-    from wherry.registry.client import Client
-    from wherry.registry.credentials import Keychain
-    from wherry.registry.hosts import read_hosts
-
-    hosts = read_hosts(insecure=insecure)
-    with Client(hosts, Keychain(given)) as client:
-        yield client, hosts
 
 
 def run(

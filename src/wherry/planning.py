@@ -15,6 +15,7 @@ from wherry.fetch import Fetcher
 from wherry.frontends.python import ProjectOptions
 from wherry.image import Image, ImageConfig, Platform
 from wherry.plan import DEFAULT_EPOCH, Base, Plan, RunNetwork
+from wherry.registry.registries import Registries
 from wherry.solve.work import Options
 from wherry.store import Store
 
@@ -53,6 +54,7 @@ def planned(
     options: Options,
     store: Store,
     fetcher: Fetcher,
+    registries: Registries,
     reporter: Reporter,
 ) -> Iterator[Planned]:
     """Plans for ``context``, which is good within the block.
@@ -66,7 +68,7 @@ def planned(
         yield Planned(plans(folder, request), folder, {})
         return
     with ExitStack() as stack:
-        yield _dockerfile(str(context), request, options, store, fetcher, reporter, stack)
+        yield _dockerfile(str(context), request, options, store, fetcher, registries, reporter, stack)
 
 
 def is_dockerfile_build(context: Path | str, frontend: Frontend) -> bool:
@@ -96,6 +98,7 @@ def _dockerfile(
     options: Options,
     store: Store,
     fetcher: Fetcher,
+    registries: Registries,
     reporter: Reporter,
     stack: ExitStack,
 ) -> Planned:
@@ -106,7 +109,7 @@ def _dockerfile(
     with reporter.step("load the build definition") as task:
         opened = stack.enter_context(open_context(context, store=store, fetcher=fetcher, task=task))
         found = find_dockerfile(opened, request.file)
-        bases = _Bases(opened.root, options, store, fetcher, task, epoch(dict(request.build_args)))
+        bases = _Bases(opened.root, options, store, fetcher, registries, task, epoch(dict(request.build_args)))
         asked = DockerfileOptions(
             file=found.name,
             build_args=request.build_args,
@@ -144,12 +147,20 @@ class _Bases:
     """The bases that a Dockerfile names, opened when their configs are asked for; each once."""
 
     def __init__(
-        self, context: Path, options: Options, store: Store, fetcher: Fetcher, task: Task, epoch: int | None
+        self,
+        context: Path,
+        options: Options,
+        store: Store,
+        fetcher: Fetcher,
+        registries: Registries,
+        task: Task,
+        epoch: int | None,
     ) -> None:
         self._context = context
         self._options = options
         self._store = store
         self._fetcher = fetcher
+        self._registries = registries
         self._task = task
         self._epoch = DEFAULT_EPOCH if epoch is None else epoch
         self.images: dict[Base, Image] = {}
@@ -171,6 +182,7 @@ class _Bases:
                     context=self._context,
                     store=self._store,
                     fetcher=self._fetcher,
+                    registries=self._registries,
                     options=self._options,
                     epoch=self._epoch,
                     task=part,

@@ -4,9 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+from tests.registry.machines import Machine
 from tests.registry.servers import PROGRAM, Registry, Tls, certificates, registry
+
+if TYPE_CHECKING:
+    from tests.conftest import NewWherry, Wherry
+
+
+@pytest.fixture
+def machine(tmp_path: Path, new_wherry: NewWherry) -> Machine:
+    """Machines by name: each has a store and a home of its own."""
+
+    def make(name: str) -> Wherry:
+        home = tmp_path / name
+        env = {"HOME": str(home), "DOCKER_CONFIG": str(home / ".docker"), "XDG_CONFIG_HOME": str(home / ".config")}
+        return new_wherry(home / "store", env=env)
+
+    return make
 
 
 @pytest.fixture(autouse=True)

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.registry.machines import Machine, built, configure, skopeo
 from tests.registry.servers import PASSWORD, PROGRAM, USER, Registry, Tls, registry
 
 if TYPE_CHECKING:
-    from tests.conftest import Docker, NewWherry, Wherry
+    from tests.conftest import Docker
 
 pytestmark = [
     pytest.mark.e2e,
@@ -21,43 +20,6 @@ pytestmark = [
 ]
 
 BUSYBOX = "/bin/busybox"
-
-Machine = Callable[[str], "Wherry"]
-
-
-@pytest.fixture
-def machine(tmp_path: Path, new_wherry: NewWherry) -> Machine:
-    """Machines by name: each has a store and a home of its own."""
-
-    def make(name: str) -> Wherry:
-        home = tmp_path / name
-        env = {"HOME": str(home), "DOCKER_CONFIG": str(home / ".docker"), "XDG_CONFIG_HOME": str(home / ".config")}
-        return new_wherry(home / "store", env=env)
-
-    return make
-
-
-def built(wherry: Wherry, tmp_path: Path, name: str, *files: str, more: Sequence[str] = ()) -> str:
-    """A small image in the store of ``wherry``: one layer for each of ``files``; gives its digest."""
-    folder = tmp_path / "context"
-    folder.mkdir(exist_ok=True)
-    for file in files:
-        (folder / file).write_text(file * 1000)
-    (folder / "Dockerfile").write_text("\n".join(["FROM scratch", *(f"COPY {file} /" for file in files), ""]))
-    return wherry.build(folder, "-t", name, *more)
-
-
-def configure(home: Path, text: str) -> None:
-    """Write a machine's settings."""
-    file = home / ".config" / "wherry" / "config.toml"
-    file.parent.mkdir(parents=True)
-    file.write_text(text)
-
-
-def skopeo(*words: str) -> str:
-    done = subprocess.run(["skopeo", *words], capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 def test_an_image_goes_from_one_machine_to_another(machine: Machine, open_registry: Registry, tmp_path: Path) -> None:

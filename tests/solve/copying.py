@@ -17,6 +17,7 @@ from wherry.layers.entry import Entry
 from wherry.layers.source import LayeredTree
 from wherry.layers.writer import LayerWriter
 from wherry.plan import Base, BuildContext, Copy, CopySource, Instruction, Plan, Stage, StageRef, Times
+from wherry.registry.registries import Registries
 from wherry.solve.copy import copy
 from wherry.solve.snapshot import Snapshot
 from wherry.solve.work import Options, Work
@@ -93,7 +94,13 @@ class Kitchen:
     def work(self, reporter: Reporter | None = None) -> Work:
         plan = Plan((Stage("last", Base("scratch"), ()),), "last", PLATFORM, epoch=1000, times=self.times)
         return Work(
-            plan, self.context, self.store, Fetcher(self.store.files, offline=True), Options(), reporter or Reporter()
+            plan,
+            self.context,
+            self.store,
+            Fetcher(self.store.files, offline=True),
+            Registries(offline=True),
+            Options(),
+            reporter or Reporter(),
         )
 
     def copy(

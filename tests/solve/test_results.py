@@ -13,6 +13,7 @@ from wherry.layers.compression import Compression
 from wherry.layers.entry import Entry
 from wherry.layers.writer import LayerWriter
 from wherry.plan import Base, Plan, Stage
+from wherry.registry.registries import Registries
 from wherry.solve.results import cached_layer, layer_once
 from wherry.solve.work import Options, Work
 from wherry.store import Store
@@ -20,7 +21,7 @@ from wherry.store import Store
 
 def work_in(store: Store, options: Options | None = None) -> Work:
     plan = Plan((Stage("only", Base("scratch"), ()),), "only", Platform("linux", "amd64"))
-    return Work(plan, Path(), store, Fetcher(store.files), options or Options(), Reporter())
+    return Work(plan, Path(), store, Fetcher(store.files), Registries(offline=True), options or Options(), Reporter())
 
 
 def layer(store: Store) -> Layer:

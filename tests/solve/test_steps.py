@@ -17,6 +17,7 @@ from wherry.layers.compression import Compression
 from wherry.layers.entry import Entry
 from wherry.layers.writer import LayerWriter
 from wherry.plan import Base, BuildContext, Configure, Copy, Plan, Stage, StageRef, Virtualenv
+from wherry.registry.registries import Registries
 from wherry.solve.configure import configure
 from wherry.solve.copy import copy
 from wherry.solve.keys import cache_key, content_of
@@ -35,7 +36,9 @@ FACTS = Facts(Libc("glibc", 2, 41), (Interpreter("3.13.5", "/usr/bin/python3.13"
 
 def work_in(context: Path, store: Store) -> Work:
     plan = Plan((Stage("runtime", Base("scratch"), ()),), "runtime", PLATFORM)
-    return Work(plan, context, store, Fetcher(store.files, offline=True), Options(), Reporter())
+    return Work(
+        plan, context, store, Fetcher(store.files, offline=True), Registries(offline=True), Options(), Reporter()
+    )
 
 
 def snapshot(runtime: RuntimeConfig | None = None, python: str = "", facts: Facts = FACTS) -> Snapshot:

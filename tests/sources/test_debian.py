@@ -27,6 +27,7 @@ from wherry.layers.entry import Entry
 from wherry.layers.reader import decompressed, entries
 from wherry.layers.writer import LayerWriter
 from wherry.plan import DEFAULT_EPOCH
+from wherry.registry.registries import Registries
 from wherry.sources import open_source
 from wherry.sources.debian import add_packages
 from wherry.sources.facts import TELLING, read_facts
@@ -66,7 +67,15 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
 
 def base(text: str, store: Store, platform: Platform = AMD64) -> Image:
     with Fetcher(store.files) as fetcher:
-        source = open_source(text, store=store, fetcher=fetcher, compression=Compression(), epoch=DEFAULT_EPOCH)
+        source = open_source(
+            text,
+            store=store,
+            fetcher=fetcher,
+            registries=Registries(offline=True),
+            pull="never",
+            compression=Compression(),
+            epoch=DEFAULT_EPOCH,
+        )
         return source.image(platform, Task(Reporter(), 0))
 
 

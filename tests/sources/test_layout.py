@@ -20,6 +20,7 @@ from wherry.image.digest import encoded
 from wherry.layers.compression import Compression
 from wherry.layers.entry import Entry
 from wherry.layers.writer import LayerWriter
+from wherry.registry.registries import Registries
 from wherry.sources import open_source
 from wherry.store import Store
 
@@ -39,7 +40,15 @@ def image(store: Store, platform: Platform = AMD64, compression: Compression | N
 
 
 def get(text: str, store: Store, platform: Platform = AMD64) -> Image:
-    source = open_source(text, store=store, fetcher=Fetcher(store.files), compression=Compression(), epoch=0)
+    source = open_source(
+        text,
+        store=store,
+        fetcher=Fetcher(store.files),
+        registries=Registries(offline=True),
+        pull="never",
+        compression=Compression(),
+        epoch=0,
+    )
     return source.image(platform, Task(Reporter(), 0))
 
 

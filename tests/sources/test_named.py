@@ -15,6 +15,7 @@ from wherry.image import Image, ImageConfig, Platform
 from wherry.image.digest import digest_of
 from wherry.layers.compression import Compression
 from wherry.layers.records import load_records
+from wherry.registry.registries import Registries
 from wherry.sources import open_source
 from wherry.sources.named import FolderContext, ImageContext, open_named, resolve_named
 from wherry.store import Store
@@ -23,7 +24,15 @@ AMD64 = Platform("linux", "amd64")
 
 
 def get(text: str, store: Store, fetcher: Fetcher, task: Task) -> Image:
-    source = open_source(text, store=store, fetcher=fetcher, compression=Compression(), epoch=0)
+    source = open_source(
+        text,
+        store=store,
+        fetcher=fetcher,
+        registries=Registries(offline=True),
+        pull="never",
+        compression=Compression(),
+        epoch=0,
+    )
     return source.image(AMD64, task)
 
 

@@ -154,5 +154,5 @@ def test_a_password_goes_to_the_server_and_stays_nowhere(
     url = f"{served.url}/folder/tool.tar".replace("http://", "http://user:secretword@")
     fetch_remote(url, store=store, fetcher=fetcher, task=task)
     assert served.seen[0][1]["Authorization"].startswith("Basic ")
-    store.cache.close()
+    store.close()
     assert not [path for path in store.path.rglob("*") if path.is_file() and b"secretword" in path.read_bytes()]

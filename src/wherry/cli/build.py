@@ -27,9 +27,18 @@ if TYPE_CHECKING:
     from wherry.planning import Frontend
     from wherry.sinks import Output
     from wherry.solve.settings import Entitlement
+    from wherry.sources.base import Pull
 
 
-@click.command("build")
+class _Build(click.Command):
+    """``--pull`` may stand alone, as with Docker, and takes its value after ``=`` only."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        meant = {"--pull": "always", "--pull=true": "always", "--pull=false": "missing"}
+        return super().parse_args(ctx, [f"--pull={meant[arg]}" if arg in meant else arg for arg in args])
+
+
+@click.command("build", cls=_Build)
 @click.argument("path", default=".", metavar="[PATH|URL|-]")
 @click.option("-t", "--tag", "tags", multiple=True, metavar="NAME[:TAG]", help="A name for the image; many times.")
 @click.option(
@@ -78,7 +87,13 @@ if TYPE_CHECKING:
 @click.option("--compression-level", type=int, metavar="N", help="gzip: 0-9, zstd: 1-22.")
 @click.option("--no-cache", is_flag=True, help="Do every step again.")
 @click.option("--upgrade", is_flag=True, help="Resolve the requirements anew.")
-@click.option("--pull", is_flag=True, help="Look for a newer base.")
+@click.option(
+    "--pull",
+    type=click.Choice(["missing", "always", "never"]),
+    default="missing",
+    show_default=True,
+    help="When a base is asked for at its registry; --pull alone is always.",
+)
 @click.option("--offline", is_flag=True, help="Use no network: what is in the store serves.")
 @click.option("--iidfile", type=click.Path(path_type=Path, dir_okay=False), help="Write the image ID to a file.")
 @click.option(
@@ -143,7 +158,7 @@ def command(
     compression_level: int | None,
     no_cache: bool,
     upgrade: bool,
-    pull: bool,
+    pull: Pull,
     offline: bool,
     iidfile: Path | None,
     metadata_file: Path | None,
@@ -220,6 +235,7 @@ def command(
         upgrade=upgrade,
         pull=pull,
         offline=offline,
+        insecure=insecure,
         contexts=key_values(build_contexts, "--build-context"),
         run=run_settings(
             secrets=secrets,
@@ -245,7 +261,7 @@ def command(
     style = "quiet" if quiet else style
     start = time.monotonic()
     with (
-        wherry.open_store(store) as opened,
+        wherry.open_store(store, insecure=insecure) as opened,
         _errors_in_json(style),
         progress(style) as listener,
         stopping(listener.close, _stop_children, opened.abandon),
@@ -272,7 +288,8 @@ def command(
             if iidfile:
                 write_image_id(iidfile, image)
             if metadata_file:
-                write_metadata(metadata_file, image, result.names)
+                bases = [(base.name, base.platform, base.digest) for base in result.bases]
+                write_metadata(metadata_file, image, result.names, bases)
         if push:
             wherry.push(result.image.digest, result.names, insecure=insecure, store=opened, listener=listener)
     if quiet:

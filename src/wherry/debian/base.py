@@ -179,7 +179,7 @@ class Workshop:
         if extra:
             titles.append(describe(recipe.extra, extra))
             with task.step(titles[1]) as part:
-                below = linker_files(self.store.blobs.path(layers[0].descriptor.digest))
+                below = linker_files(self.store.blobs.file(layers[0].descriptor.digest))
                 layers.append(self._layer(extra, part, below=below))
         return Assembled(tuple(layers), tuple(titles), full, libc, archive.remarks)
 

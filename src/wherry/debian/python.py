@@ -71,7 +71,7 @@ def stdlib_sources(image: Image, store: Store) -> Iterator[tuple[str, bytes]]:
     from wherry.debian.content import placed
 
     for layer in image.layers:
-        for entry, reader in entries(store.blobs.path(layer.descriptor.digest), f"layer {layer.descriptor.digest}"):
+        for entry, reader in entries(store.blobs.file(layer.descriptor.digest), f"layer {layer.descriptor.digest}"):
             path = placed(entry.path)
             if reader and _MODULE.fullmatch(path):
                 yield path, reader.read()

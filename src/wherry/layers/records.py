@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast, overload
 
-from wherry.errors import WherryError
 from wherry.image.digest import Digest, encoded
 from wherry.layers.entry import NO_XATTRS, Entry, Kind
 from wherry.store.files import storing, write_atomic
@@ -107,7 +106,7 @@ def load_records(store: Store, digest: Digest) -> Records:
     with store.once(f"records {digest}"):
         if known := _recall(_path(store, digest)):
             return known
-        records = scan(store.blobs.path(digest), f"layer {digest}")
+        records = scan(store.blobs.file(digest), f"layer {digest}")
         keep_records(store, digest, records.rows)
         return records
 
@@ -131,8 +130,6 @@ def scan(blob: Path, what: str) -> Records:
     """Read a layer from its beginning to its end."""
     from wherry.layers.reader import entries
 
-    if not blob.is_file():
-        raise WherryError(f"{what} is missing from the store", hint="Build the image again.")
     rows: list[Row] = []
     for entry, data in entries(blob, what):
         content = ""

@@ -12,13 +12,14 @@ import os
 import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, BinaryIO, Protocol
 
 from wherry.errors import WherryError
 from wherry.image import Layer
 from wherry.layers.entry import Entry
-from wherry.layers.records import load_records, row_of
+from wherry.layers.records import has_records, load_records, row_of
 from wherry.layers.tree import Content, Node, Tree
 
 if TYPE_CHECKING:
@@ -65,6 +66,8 @@ class LayeredTree:
         self._layers = layers
         self._store = store
         self.tree = Tree()
+        digests = [layer.descriptor.digest for layer, _ in layers]
+        store.blobs.bring(digest for digest in digests if not has_records(store, digest))  # side by side
         for number, (layer, _) in enumerate(layers):
             self.tree.apply(number, load_records(store, layer.descriptor.digest).rows)
 
@@ -85,11 +88,10 @@ class LayeredTree:
         for number in sorted(by_layer):
             wanted = sorted(by_layer[number], key=_number)
             layer, folder = self._layers[number]
-            blob = self._store.blobs.path(layer.descriptor.digest)
             if folder is None:
-                yield from _from_blob(blob, [content for content, _ in wanted])
+                yield from _from_blob(self._blob(layer), [content for content, _ in wanted])
             else:
-                yield from _from_folder(folder, blob, wanted)
+                yield from _from_folder(folder, partial(self._blob, layer), wanted)
 
     @contextmanager
     def open(self, file: File) -> Iterator[BinaryIO]:
@@ -103,10 +105,12 @@ class LayeredTree:
                 with os.fdopen(handle, "rb") as stream:
                     yield stream
                 return
-        blob = self._store.blobs.path(layer.descriptor.digest)
-        for _, pieces in _from_blob(blob, [content]):
+        for _, pieces in _from_blob(self._blob(layer), [content]):
             with spooled(pieces, self._store) as copy:
                 yield copy
+
+    def _blob(self, layer: Layer) -> Path:
+        return self._store.blobs.file(layer.descriptor.digest)
 
 
 class ArchiveTree:
@@ -194,8 +198,6 @@ def _from_blob(blob: Path | BinaryIO, contents: Sequence[Content], what: str = "
     wanted = {content.number: content for content in contents}
     if isinstance(blob, Path):
         what = f"layer sha256:{blob.name}"
-        if not blob.is_file():
-            raise WherryError(f"{what} is missing from the store", hint="Build the image again.")
     for number, (_, data) in enumerate(entries(blob, what)):
         content = wanted.pop(number, None)
         if content is not None and data is not None:
@@ -211,7 +213,7 @@ def _pieces(data: IO[bytes]) -> Iterator[bytes]:
         yield piece
 
 
-def _from_folder(folder: Path, blob: Path, files: Sequence[File]) -> Read:
+def _from_folder(folder: Path, blob: Callable[[], Path], files: Sequence[File]) -> Read:
     """The data of files that lie in a directory; those that do not come last, from the blob."""
     missing: list[Content] = []
     with _Folder(folder) as opened:
@@ -226,7 +228,7 @@ def _from_folder(folder: Path, blob: Path, files: Sequence[File]) -> Read:
             finally:
                 os.close(handle)
     if missing:
-        yield from _from_blob(blob, missing)
+        yield from _from_blob(blob(), missing)
 
 
 def _exactly(handle: int, size: int) -> Iterator[bytes]:

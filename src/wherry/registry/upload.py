@@ -51,6 +51,20 @@ def upload(repository: Repository, descriptor: Descriptor, path: Path, advance: 
     raise AssertionError
 
 
+def mount(repository: Repository, digest: Digest, neighbour: str) -> bool:
+    """Whether the registry takes a blob over from its own repository ``neighbour``, of which nothing comes here."""
+    place = f"blobs/uploads/?mount={quote(digest, safe=':')}&from={quote(neighbour, safe='')}"
+    scopes = (f"repository:{neighbour}:pull",)
+    for attempt in attempts(repository.name, repository.client.stop):
+        with attempt:
+            try:
+                with repository.send("POST", place, headers={"Content-Length": "0"}, scopes=scopes) as response:
+                    return response.status_code == 201
+            except Refused:  # not ours to read, or never heard of
+                return False
+    raise AssertionError
+
+
 class _Sending:
     """One blob on its way."""
 

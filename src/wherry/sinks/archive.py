@@ -33,6 +33,7 @@ def contents(image: Image | Index, blobs: Blobs) -> dict[Digest, Content]:
     """Every blob of ``image``: manifests and configs as bytes, layers as files. Raises :class:`StoreError`."""
     images = image.images if isinstance(image, Index) else (image,)
     found: dict[Digest, Content] = {}
+    blobs.bring(layer.descriptor.digest for one in images for layer in one.layers)
     for one in images:
         found |= {layer.descriptor.digest: layer_file(layer, blobs) for layer in one.layers}
     for one in images:
@@ -44,7 +45,7 @@ def contents(image: Image | Index, blobs: Blobs) -> dict[Digest, Content]:
 
 def layer_file(layer: Layer, blobs: Blobs) -> Path:
     """The file that holds ``layer``. Raises :class:`StoreError` if it is not there as it should be."""
-    path = blobs.path(layer.descriptor.digest)
+    path = blobs.file(layer.descriptor.digest)
     if not path.is_file() or path.stat().st_size != layer.descriptor.size:
         raise StoreError(
             f"layer {layer.descriptor.digest} is missing from the store, or damaged there", hint="Build again."

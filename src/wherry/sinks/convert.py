@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from hashlib import sha256
 
-from wherry.errors import StoreError, WherryError
+from wherry.errors import WherryError
 from wherry.image import Descriptor, Image, Index, Layer
 from wherry.image.json import as_object
 from wherry.image.mediatype import DOCKER_LAYER_GZIP, OCI_LAYER, OCI_LAYER_GZIP, OCI_LAYER_ZSTD
@@ -55,9 +55,7 @@ def _layer(layer: Layer, compression: Compression, store: Store) -> Layer:
 
 
 def _convert(layer: Layer, compression: Compression, store: Store) -> Descriptor:
-    source = store.blobs.path(layer.descriptor.digest)
-    if not source.is_file():
-        raise StoreError(f"layer {layer.descriptor.digest} is missing from the store", hint="Build again.")
+    source = store.blobs.file(layer.descriptor.digest)
     plain = sha256()
     work = compressor(compression)
     with store.blobs.writer() as blob, decompressed(source, f"layer {layer.descriptor.digest}") as stream:

@@ -9,6 +9,7 @@ from wherry.events import Task
 from wherry.fetch import Fetcher
 from wherry.image import Image, Platform
 from wherry.plan import Base
+from wherry.registry.registries import Registries
 from wherry.solve.work import Options, Work
 from wherry.sources import open_source
 from wherry.sources.base import Facts, names_path
@@ -17,19 +18,20 @@ from wherry.store import Store
 
 def base_image(base: Base, platform: Platform, work: Work, task: Task) -> Image:
     """The image of ``base`` for its own platform or else ``platform``, in the store."""
-    known = work.images.get(replace(base, platform=base.platform or platform))
-    if known is not None:
-        return known
-    return open_image(
+    asked = replace(base, platform=base.platform or platform)
+    image = work.images.get(asked) or open_image(
         base,
         platform,
         context=work.context,
         store=work.store,
         fetcher=work.fetcher,
+        registries=work.registries,
         options=work.options,
         epoch=work.plan.epoch,
         task=task,
     )
+    work.bases[asked] = image
+    return image
 
 
 def open_image(
@@ -39,6 +41,7 @@ def open_image(
     context: Path,
     store: Store,
     fetcher: Fetcher,
+    registries: Registries,
     options: Options,
     epoch: int,
     task: Task,
@@ -60,9 +63,11 @@ def open_image(
         name,
         store=store,
         fetcher=fetcher,
+        registries=registries,
         python=base.python,
         mirror=base.mirror,
-        refresh=options.pull or options.no_cache,
+        pull="never" if options.offline else options.pull,
+        refresh=options.pull == "always" or options.no_cache,
         compression=options.compression,
         epoch=epoch,
     )

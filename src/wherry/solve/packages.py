@@ -29,7 +29,7 @@ def add_packages(step: Packages, snapshot: Snapshot, work: Work, task: Task) -> 
         compression=str(work.options.compression),
         epoch=work.plan.epoch,
     )
-    refresh = work.options.pull or work.options.no_cache
+    refresh = work.options.pull == "always" or work.options.no_cache
     value = None if refresh else work.store.cache.get(key)
     if value is None:
         made = _made(step, snapshot.base, snapshot.origin.mirror, work, task, refresh=refresh)

@@ -59,10 +59,8 @@ def unpack_into(image: Image, store: Store, root: Path, note: Note) -> None:
         if not has_records(store, digest):
             keep_records(store, digest, rows)
 
-    layers = [store.blobs.path(layer.descriptor.digest) for layer in image.layers]
-    for path in layers:
-        if not path.is_file():
-            raise WherryError(f"layer sha256:{path.name} is missing from the store", hint="Build the image again.")
+    store.blobs.bring(layer.descriptor.digest for layer in image.layers)
+    layers = [store.blobs.file(layer.descriptor.digest) for layer in image.layers]
     owners, _ = users_here()
     with storing(root):
         root.mkdir()

@@ -104,7 +104,7 @@ def _unpack_upper(layer: Layer, work: Work, new: Path) -> None:
     new.mkdir()
     new.chmod(0o755)
     owners, _ = users_here()
-    unpack([work.store.blobs.path(layer.descriptor.digest)], new, owners=owners, overlay=overlay_attributes())
+    unpack([work.store.blobs.file(layer.descriptor.digest)], new, owners=owners, overlay=overlay_attributes())
 
 
 def _unpack_onto(added: Sequence[Added], work: Work, root: Path) -> None:
@@ -113,7 +113,8 @@ def _unpack_onto(added: Sequence[Added], work: Work, root: Path) -> None:
     if added:
         owners, _ = users_here()
         status = root.stat()
-        blobs = [work.store.blobs.path(one.layer.descriptor.digest) for one in added]
+        work.store.blobs.bring(one.layer.descriptor.digest for one in added)
+        blobs = [work.store.blobs.file(one.layer.descriptor.digest) for one in added]
         unpack(blobs, root, owners=owners)
         root.chmod(stat.S_IMODE(status.st_mode))
 

@@ -15,7 +15,9 @@ from wherry.fetch import Fetcher
 from wherry.image import Image
 from wherry.layers.compression import Compression
 from wherry.plan import Base, Plan
+from wherry.registry.registries import Registries
 from wherry.solve.settings import RunSettings
+from wherry.sources.base import Pull
 from wherry.store import Store
 
 if TYPE_CHECKING:
@@ -27,16 +29,18 @@ class Options:
     """How to build, which does not change what is built (but for compression).
 
     ``no_cache`` does every step again, ``no_cache_stages`` those of some stages; ``upgrade`` resolves requirements
-    anew; ``pull`` looks for a newer base; ``offline`` answers from the store alone. ``contexts`` are the named
-    contexts as they were given (``--build-context``), ``run`` how RUN is run.
+    anew; ``pull`` says when the place that a base comes from is asked for it; ``offline`` answers from the store alone.
+    ``insecure`` are registries (``host[:port]``) that may do without TLS. ``contexts`` are the named contexts as they
+    were given (``--build-context``), ``run`` how RUN is run.
     """
 
     compression: Compression = field(default_factory=Compression)
     no_cache: bool = False
     no_cache_stages: tuple[str, ...] = ()
     upgrade: bool = False
-    pull: bool = False
+    pull: Pull = "missing"
     offline: bool = False
+    insecure: tuple[str, ...] = ()
     contexts: Mapping[str, str] = field(default_factory=dict)
     run: RunSettings = field(default_factory=RunSettings)
 
@@ -86,17 +90,20 @@ class Stopped(WherryError):
 class Work:
     """One solve in progress; ``stage`` is the name of the stage whose steps are being done.
 
-    ``images`` are those of bases that were opened to plan this.
+    ``images`` are those of bases that were opened to plan this, ``bases`` those that were used, each by what it was
+    asked for.
     """
 
     plan: Plan
     context: Path
     store: Store
     fetcher: Fetcher
+    registries: Registries
     options: Options
     reporter: Reporter
     stage: str = ""
     images: Mapping[Base, Image] = field(default_factory=dict)
+    bases: dict[Base, Image] = field(default_factory=dict)
     stop: Stop = field(default_factory=Stop)
 
     @property

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from wherry.sources.base import Facts, Source
+from wherry.sources.base import Facts, Pull, Source
 
 if TYPE_CHECKING:
     from wherry.fetch import Fetcher
     from wherry.layers.compression import Compression
+    from wherry.registry.registries import Registries
     from wherry.store import Store
 
-__all__ = ["Facts", "Source", "open_source"]
+__all__ = ["Facts", "Pull", "Source", "open_source"]
 
 
 def open_source(
@@ -22,15 +23,18 @@ def open_source(
     *,
     store: Store,
     fetcher: Fetcher,
+    registries: Registries,
     compression: Compression,
     epoch: int,
     python: str = "",
     mirror: str = "",
+    pull: Pull = "missing",
     refresh: bool = False,
 ) -> Source:
     """The source that ``text`` names: ``scratch``, ``debian://SUITE``, ``oci:DIR[:TAG]`` or ``oci-layout://DIR[:TAG]``
     (or ``@DIGEST``), ``oci-archive:FILE``, ``docker-archive:FILE``, ``context:LOCATION`` (a directory or another build
-    context, whose files are the root filesystem), ``docker-image://NAME`` or NAME: an image in the local store.
+    context, whose files are the root filesystem), ``docker-image://NAME`` or NAME: an image in the local store or,
+    as ``pull`` says, at its registry.
 
     ``python``, ``mirror``, ``epoch`` (seconds since 1970) and ``refresh`` concern assembled bases. Raises
     :class:`~wherry.errors.UsageError` if ``text`` means nothing; what it means is looked for by ``image`` only.
@@ -50,7 +54,7 @@ def open_source(
         from wherry.sources.folder import ContextSource
 
         return ContextSource(text.removeprefix("context:"), store, fetcher, compression)
-    from wherry.sources.layout import DockerArchive, OciSource, StoreImage
+    from wherry.sources.layout import DockerArchive, OciSource
 
     if text.startswith("oci-layout://"):
         return OciSource(text.removeprefix("oci-layout://"), store, archive=False)
@@ -60,4 +64,6 @@ def open_source(
             return OciSource(rest, store, archive=kind == "oci-archive")
         case "docker-archive" if rest:
             return DockerArchive(rest, store, compression)
-    return StoreImage(text, store)
+    from wherry.sources.registry import NamedImage
+
+    return NamedImage(text, store, registries, pull)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from wherry.events import Task
 from wherry.image import Image, Platform
 
 if TYPE_CHECKING:
     from wherry.target import Interpreter, Libc
+
+Pull = Literal["missing", "always", "never"]
+"""When a registry is asked for an image: if the store does not know its name; each time; not at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +38,7 @@ class Source(Protocol):
     """Where a base image comes from."""
 
     def image(self, platform: Platform, task: Task) -> Image:
-        """The image for ``platform``, its layers in the store.
+        """The image for ``platform``, its layers in the store or known to be where it can fetch them.
 
         Raises :class:`~wherry.errors.WherryError` if there is none.
         """

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from wherry.errors import StoreError
 from wherry.image import Image
 from wherry.layers.entry import Entry
 from wherry.layers.merge import merged
@@ -73,9 +72,5 @@ def files(image: Image, store: Store, wanted: str) -> Files:
 
 
 def _paths(image: Image, store: Store) -> Sequence[Path]:
-    for layer in image.layers:
-        if not store.blobs.has(layer.descriptor.digest):
-            raise StoreError(
-                f"layer {layer.descriptor.digest} is missing from the store", hint="Import the base image again."
-            )
-    return [store.blobs.path(layer.descriptor.digest) for layer in image.layers]
+    store.blobs.bring(layer.descriptor.digest for layer in image.layers)
+    return [store.blobs.file(layer.descriptor.digest) for layer in image.layers]

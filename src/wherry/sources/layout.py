@@ -98,8 +98,8 @@ def _by_id(name: str, named: Sequence[Descriptor], store: Store) -> Descriptor |
     return next(iter(found.values()), None)
 
 
-def unknown_name(name: str, store: Store) -> UsageError:
-    """The error for a base that is neither in the store nor of a kind that can be had."""
+def unknown_name(name: str, store: Store, failure: WherryError | None = None) -> UsageError:
+    """The error for a base that is neither in the store nor to be had; ``failure`` is what its registry says."""
     known = sorted({name_of(descriptor) for descriptor in store.images() if name_of(descriptor)})
     reference = Reference.parse(name)
     alike = [one for one in known if _repository(one) == (reference.host, reference.path)]
@@ -113,11 +113,14 @@ def unknown_name(name: str, store: Store) -> UsageError:
         hint = f"The store has {', '.join(alike[:5])}. "
     if name.startswith("debian:"):
         hint = f"Did you mean debian://{name.partition(':')[2] or 'trixie'}, a base made from Debian's packages? "
+    if failure is None:
+        hint += f"`wherry pull {name}` fetches it from its registry. "
+    elif failure.hint:
+        hint += f"{failure.hint} "
     return UsageError(
-        f"no image {name!r} in the local store",
-        hint=f"{hint}`wherry pull {name}` fetches it from its registry. "
-        "Other bases that can be had: debian://trixie, oci:DIR, oci-archive:FILE, docker-archive:FILE, scratch; "
-        f"in place of one that a Dockerfile names: --build-context {name}={_stand_in(reference)}",
+        f"no image {name!r} in the local store" + (f", and none to be had: {failure.message}" if failure else ""),
+        hint=f"{hint}Other bases that can be had: debian://trixie, oci:DIR, oci-archive:FILE, docker-archive:FILE, "
+        f"scratch; in place of one that a Dockerfile names: --build-context {name}={_stand_in(reference)}",
     )
 
 

@@ -1,85 +1,134 @@
-"""Images from registries into the store: for one platform, all of it checked before it has a name."""
+"""Images at registries, found by their manifests and configs; their layers stay there until somebody reads them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
 
-from wherry.errors import NetworkError, WherryError
+from wherry.errors import NetworkError, UsageError, WherryError
 from wherry.events import Task
-from wherry.image import Descriptor, Image, ImageConfig, Platform, Reference
-from wherry.image.json import as_list, as_object, load_object
+from wherry.fetch.attempts import Stopped
+from wherry.fetch.transfer import HashMismatch
+from wherry.image import Descriptor, Digest, Image, ImageConfig, Platform, Reference
+from wherry.image.digest import digest_of
+from wherry.image.json import Json, as_list, as_object, as_str, dump, load_object
 from wherry.image.mediatype import INDEXES, MANIFESTS
-from wherry.registry.client import Client
-from wherry.registry.download import download
-from wherry.registry.hosts import Hosts
-from wherry.registry.repository import Manifest, Repository
 from wherry.sources.layout import fits, of_images, unfit
+from wherry.sources.supply import REPOSITORY, Supply
 from wherry.store import Store
+from wherry.store.origins import Origin
+
+if TYPE_CHECKING:
+    from wherry.registry.registries import Registries
+    from wherry.registry.repository import Manifest, Repository
+
+Answer = TypeVar("Answer")
 
 _DEPTH = 4  # indexes within indexes
 _LARGEST_CONFIG = 16 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Pulled:
-    """An image that has come: ``digest`` is what the reference means there, that of an index where it is one."""
+class Found:
+    """An image at a registry: ``digest`` is what the reference means there, that of an index where it is one."""
 
     image: Image
-    digest: str
-    bytes: int
-    """How many were fetched."""
+    digest: Digest
 
 
-def pull_image(
-    reference: Reference, platform: Platform, client: Client, hosts: Hosts, store: Store, task: Task
-) -> Pulled:
-    """Fetch the image for ``platform`` that ``reference`` means, as far as it is not in ``store``.
+def find_image(reference: Reference, platform: Platform, registries: Registries, store: Store) -> Found:
+    """The image for ``platform`` that ``reference`` means now; of its blobs only manifest and config are fetched.
 
-    Mirrors are asked first; one that fails is passed over. Raises :class:`UsageError` if there is none for the
-    platform, :class:`~wherry.errors.NetworkError` for what the registry refuses or does not do right.
+    It is one request if a tag means what it meant the last time, and none for a digest that is known. Mirrors are asked
+    first; one that fails is passed over. Raises :class:`UsageError` if there is none for the platform,
+    :class:`~wherry.errors.NetworkError` for what the registry refuses or does not do right.
     """
-    places = [Repository(client, endpoint) for endpoint in hosts.pull_endpoints(reference)]
-    wanted = reference.digest or reference.tag
-    top = _manifest(places, wanted)
-    manifest = _fitting(top, platform, places, reference)
+    known = known_image(reference, platform, store)
+    if known is not None and (reference.digest or _digest(registries, reference) == known.digest):
+        return known
+    places = registries.places(reference)
+    top = _first(places, lambda place: place.manifest(reference.digest or reference.tag))
+    manifest = _fitting(top, platform, places, reference, store)
     value = load_object(manifest.data, f"manifest {manifest.descriptor.digest}")
     config = Descriptor.from_json(as_object(value.get("config"), "config"))
     layers = [Descriptor.from_json(as_object(item, "a layer")) for item in as_list(value.get("layers"), "layers")]
     if config.size > _LARGEST_CONFIG:
         raise NetworkError(f"{reference.familiar}: a config of {config.size} bytes")
-    fetched = config.size if download(places, config, store, _unwatched) else 0
+    place = f"{REPOSITORY}{reference.host}/{reference.path}"
+    store.origins.add(Origin(part.digest, place, part.size) for part in (config, *layers))
+    if not store.blobs.has(config.digest):
+        from wherry.registry.download import download
+
+        download(places, config, store, lambda size: None)
     have = ImageConfig.from_bytes(store.blobs.read(config.digest)).platform
     if not fits(have, platform):
         raise unfit(reference.familiar, platform, of_images([have]))
-    parts = list({layer.digest: layer for layer in layers}.values())
-    fetched += _download_all(parts, places, store, task)
-    store.blobs.add(manifest.data)
+    for each in (top, manifest):
+        store.blobs.add(each.data)
     image = store.load(manifest.descriptor)
     assert isinstance(image, Image)
-    return Pulled(image, top.descriptor.digest, fetched)
+    found = Found(image, top.descriptor.digest)
+    remembered: dict[str, Json] = {"digest": found.digest, "manifest": manifest.descriptor.to_json()}
+    needs = [found.digest, manifest.descriptor.digest, config.digest, *(layer.digest for layer in layers)]
+    store.cache.put(_key(reference, platform), remembered, needs)
+    return found
 
 
-def _download_all(parts: Sequence[Descriptor], places: Sequence[Repository], store: Store, task: Task) -> int:
-    missing = [part for part in parts if not store.blobs.has(part.digest)]
-    task.expect(sum(part.size for part in missing))
-    done = places[0].client.at_once(lambda part: download(places, part, store, task.advance), missing)
-    return sum(part.size for part, was_fetched in zip(missing, done, strict=True) if was_fetched)
+def known_image(reference: Reference, platform: Platform, store: Store) -> Found | None:
+    """What :func:`find_image` found the last time, if all of it can still be had."""
+    value = store.cache.get(_key(reference, platform))
+    if value is None:
+        return None
+    manifest = Descriptor.from_json(as_object(value.get("manifest"), "a known image"))
+    if not store.blobs.has(manifest.digest):
+        return None
+    image = store.load(manifest)
+    assert isinstance(image, Image)
+    return Found(image, Digest(as_str(value.get("digest"), "a known image")))
 
 
-def _fitting(top: Manifest, platform: Platform, places: Sequence[Repository], reference: Reference) -> Manifest:
+def pull_image(
+    reference: Reference, platform: Platform, registries: Registries, store: Store, supply: Supply, task: Task
+) -> tuple[Found, int]:
+    """As :func:`find_image`, with all layers; and the number of bytes of them that were fetched."""
+    found = find_image(reference, platform, registries, store)
+    return found, supply.fetch([layer.descriptor.digest for layer in found.image.layers], task)
+
+
+def _key(reference: Reference, platform: Platform) -> str:
+    return f"registry:{digest_of(dump([str(reference), str(platform)]))}"
+
+
+def _digest(registries: Registries, reference: Reference) -> Digest | None:
+    """What a tag means now; None if nobody says it in one request."""
+    try:
+        return _first(registries.places(reference), lambda place: place.find(reference.tag) or _absent(reference))
+    except Stopped:
+        raise
+    except WherryError:
+        return None  # the whole manifest will do, or say what is wrong
+
+
+def _absent(reference: Reference) -> Digest:
+    raise NetworkError(f"there is no {reference.familiar}")
+
+
+def _fitting(
+    top: Manifest, platform: Platform, places: Sequence[Repository], reference: Reference, store: Store
+) -> Manifest:
     """The manifest for ``platform``, in ``top`` or that itself."""
     if top.media_type in MANIFESTS:
         return top
     have: list[Platform] = []
-    for descriptor in _listed(top, places, _DEPTH):
+    for descriptor in _listed(top, places, store, _DEPTH):
         if descriptor.platform is None or fits(descriptor.platform, platform):
-            return _manifest(places, descriptor.digest)
+            return _part(descriptor, places, store)
         have.append(descriptor.platform)
     raise unfit(reference.familiar, platform, of_images(have))
 
 
-def _listed(index: Manifest, places: Sequence[Repository], depth: int) -> Iterator[Descriptor]:
+def _listed(index: Manifest, places: Sequence[Repository], store: Store, depth: int) -> Iterator[Descriptor]:
     """The manifests in an index, and in the indexes in it."""
     value = load_object(index.data, f"index {index.descriptor.digest}")
     for item in as_list(value.get("manifests"), "manifests"):
@@ -87,18 +136,90 @@ def _listed(index: Manifest, places: Sequence[Repository], depth: int) -> Iterat
         if descriptor.media_type in MANIFESTS:
             yield descriptor
         elif descriptor.media_type in INDEXES and depth:
-            yield from _listed(_manifest(places, descriptor.digest), places, depth - 1)
+            yield from _listed(_part(descriptor, places, store), places, store, depth - 1)
 
 
-def _manifest(places: Sequence[Repository], reference: str) -> Manifest:
-    """The manifest that the first of ``places`` has, of those that have it; the last one's error if none does."""
+def _part(descriptor: Descriptor, places: Sequence[Repository], store: Store) -> Manifest:
+    """A manifest that an index names: that of the store, or else of the registry."""
+    from wherry.registry.repository import Manifest
+
+    if store.blobs.has(descriptor.digest):
+        return Manifest(descriptor.media_type, store.blobs.read(descriptor.digest))
+    return _first(places, lambda place: place.manifest(descriptor.digest))
+
+
+def _first(places: Sequence[Repository], ask: Callable[[Repository], Answer]) -> Answer:
+    """The answer of the first of ``places`` that has one; the last one's error if none does."""
     for place in places[:-1]:
         try:
-            return place.manifest(reference)
-        except WherryError:
+            return ask(place)
+        except (NetworkError, HashMismatch):
             continue  # a mirror that does not have it, or is not there
-    return places[-1].manifest(reference)
+    return ask(places[-1])
 
 
-def _unwatched(size: int) -> None:
-    """Progress of what is small."""
+class NamedImage:
+    """An image by its name: in the local store, or at its registry.
+
+    ``pull`` says when the registry is asked: ``missing``, if the store does not know the name; ``always``; ``never``.
+    """
+
+    def __init__(self, name: str, store: Store, registries: Registries, pull: str) -> None:
+        self._name = name
+        self._store = store
+        self._registries = registries
+        self._pull = pull
+
+    def image(self, platform: Platform, task: Task) -> Image:
+        """The image for ``platform``; its layers may still be at the registry.
+
+        Raises :class:`UsageError` if there is none of that name or platform.
+        """
+        from wherry.sources.layout import StoreImage, find_name, unknown_name
+
+        stored = StoreImage(self._name, self._store)
+        unfitting: UsageError | None = None
+        if self._pull != "always" and find_name(self._name, self._store) is not None:
+            try:
+                return stored.image(platform, task)
+            except UsageError as error:  # the registry may have it for further platforms
+                unfitting = error
+        reference = self._registries.hosts.resolve(self._name)
+        if self._pull != "always" and (known := known_image(reference, platform, self._store)) is not None:
+            task.cached()
+            return known.image
+        if self._pull == "never":
+            raise unfitting or unknown_name(self._name, self._store)
+        try:
+            self._registries.places(reference)
+        except UsageError as error:  # blocked
+            raise unfitting or unknown_name(self._name, self._store, error) from error
+        try:
+            found = find_image(reference, platform, self._registries, self._store)
+        except (NetworkError, HashMismatch) as error:
+            if unfitting:
+                raise unfitting from error
+            if self._pull == "always" and _is_refused(error) and find_name(self._name, self._store) is not None:
+                task.note(f"{self._name}: the registry has none, that of the store serves")
+                return stored.image(platform, task)
+            raise unknown_name(self._name, self._store, error) from error
+        task.detail = found.digest[:19]
+        return found.image
+
+
+def _is_refused(error: WherryError) -> bool:
+    from wherry.registry.errors import Absent, Denied
+
+    return isinstance(error, Absent | Denied)
+
+
+def pinned(name: str, platform: Platform, image: Image, store: Store) -> Digest:
+    """The digest to write behind ``name`` for the same ``image`` in all its platforms; its own if nobody knows more."""
+    try:
+        reference = Reference.parse(name)
+    except UsageError:
+        return image.digest
+    if reference.digest:
+        return reference.digest
+    known = known_image(reference, platform, store)
+    return known.digest if known is not None and known.image.digest == image.digest else image.digest

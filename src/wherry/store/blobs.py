@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Self
@@ -13,12 +13,19 @@ from wherry.errors import StoreError
 from wherry.image.digest import Digest, digest_of, encoded
 from wherry.store.files import storing
 
+Supply = Callable[[Sequence[Digest]], None]
+"""Fetches blobs from wherever they are known to be; what is nowhere is passed over."""
+
 
 class Blobs:
-    """A folder of content-addressed files. ``scratch`` gives the directory for temporary files."""
+    """A folder of content-addressed files. ``scratch`` gives the directory for temporary files.
+
+    ``supply`` fetches what is not here and has been lent out to other places.
+    """
 
     def __init__(self, root: Path, scratch: Callable[[], Path]) -> None:
         self.root = root
+        self.supply: Supply | None = None
         self._scratch = scratch
 
     def path(self, digest: Digest) -> Path:
@@ -29,6 +36,23 @@ class Blobs:
         """Whether the blob is here."""
         return self.path(digest).is_file()
 
+    def bring(self, digests: Iterable[Digest]) -> None:
+        """See to it that these blobs are here, as far as they can be had.
+
+        Raises :class:`~wherry.errors.WherryError` if a place that is known to have one does not give it.
+        """
+        missing = [digest for digest in dict.fromkeys(digests) if not self.has(digest)]
+        if missing and self.supply is not None:
+            self.supply(missing)
+
+    def file(self, digest: Digest) -> Path:
+        """The blob's file, fetched if need be. Raises :class:`StoreError` if it cannot be had."""
+        self.bring((digest,))
+        path = self.path(digest)
+        if not path.is_file():
+            raise missing_blob(digest)
+        return path
+
     def read(self, digest: Digest) -> bytes:
         """A small blob's bytes. Raises :class:`StoreError` if it is missing."""
         path = self.path(digest)
@@ -36,9 +60,7 @@ class Blobs:
             try:
                 return path.read_bytes()
             except FileNotFoundError:
-                raise StoreError(
-                    f"blob {digest} is missing from the store", hint="Build again, or remove the image that names it."
-                ) from None
+                raise missing_blob(digest) from None
 
     def add(self, data: bytes) -> Digest:
         """Keep ``data``; gives its digest."""
@@ -59,6 +81,13 @@ class Blobs:
     def writer(self) -> BlobWriter:
         """A new blob to be written in pieces."""
         return BlobWriter(self, self._scratch())
+
+
+def missing_blob(digest: Digest) -> StoreError:
+    """The error for a blob that should be here."""
+    return StoreError(
+        f"blob {digest} is missing from the store", hint="Build again, or remove the image that names it."
+    )
 
 
 class BlobWriter:
@@ -85,9 +114,14 @@ class BlobWriter:
         with storing(self._blobs.root):
             self._file.write(data)
 
+    @property
+    def digest(self) -> Digest:
+        """The digest of what was written so far."""
+        return Digest("sha256:" + self._hash.hexdigest())
+
     def commit(self) -> tuple[Digest, int]:
         """Make the blob appear under its digest; gives the digest and the size in bytes."""
-        digest = Digest("sha256:" + self._hash.hexdigest())
+        digest = self.digest
         with storing(self._blobs.root):
             self._file.flush()
             os.fsync(self._file.fileno())

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from wherry.errors import WherryError
+from wherry.errors import StoreError, WherryError
 from wherry.image.descriptor import Descriptor
 from wherry.image.digest import Digest
 from wherry.image.json import as_list, as_object, load_object
@@ -18,6 +18,7 @@ from wherry.image.mediatype import INDEXES, MANIFESTS
 from wherry.store.broom import Broom
 from wherry.store.files import storing
 from wherry.store.lock import give_up, try_lock
+from wherry.store.origins import Origin
 from wherry.store.store import Store
 
 _BLOB = re.compile(r"[0-9a-f]{64}")
@@ -53,13 +54,14 @@ def prune(store: Store, *, everything: bool = False, older_than: float | None = 
         since = _since(everything, older_than)
         needed = _reachable(store)
         if since is None:
-            for name in _DATABASE:
-                broom.remove(store.path / name)
+            _database(store, needed, broom)
         else:
             needed |= store.cache.needed(since)
-            if since and not dry_run:
-                store.cache.forget(since)
-            store.cache.close()
+            if not dry_run:
+                if since:
+                    store.cache.forget(since)
+                store.origins.keep(needed)
+            store.close()
         _blobs(store, needed, broom)
         _records(store, needed if since is not None else (), broom)
         _downloads(store, since, broom)
@@ -112,6 +114,19 @@ def _parts(manifest: bytes) -> Iterator[Descriptor]:
     for key in ("config", "subject"):
         if value.get(key):
             yield Descriptor.from_json(as_object(value.get(key), key))
+
+
+def _database(store: Store, needed: Iterable[Digest], broom: Broom) -> None:
+    """Forget every result, and where blobs are, but of those that an image needs and that are not here."""
+    kept: list[Origin] = []
+    with suppress(StoreError):  # a damaged one goes all the same
+        kept = [origin for digest in needed if not store.blobs.has(digest) for origin in store.origins.of(digest)]
+    store.close()
+    for name in _DATABASE:
+        broom.remove(store.path / name)
+    if not broom.dry_run:
+        store.origins.add(kept)
+        store.close()
 
 
 def _blobs(store: Store, needed: Iterable[Digest], broom: Broom) -> None:

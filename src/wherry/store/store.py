@@ -4,7 +4,7 @@
 ``oci-layout``,  an OCI image layout: any tool that reads ``oci:`` reads what we built
 ``index.json``,
 ``blobs/``
-``cache.sqlite`` results by key
+``cache.sqlite`` results by key, and where blobs are that are not here
 ``files/``       downloads by hash (wheels, Debian packages, indexes)
 ``uv/``          uv's own cache
 ``records/``     what layers hold, by the digests of their blobs
@@ -40,9 +40,11 @@ from wherry.image.json import as_list, as_object, as_string_map, load_object
 from wherry.image.mediatype import INDEXES, MANIFESTS
 from wherry.store.blobs import Blobs
 from wherry.store.cache import Cache
+from wherry.store.database import Database
 from wherry.store.files import remove_tree, storing, write_atomic
 from wherry.store.lock import give_up, locked, try_lock
 from wherry.store.names import REF_NAME, name_of, read_index, write_index
+from wherry.store.origins import Origins
 
 _LAYOUT = b'{"imageLayoutVersion":"1.0.0"}'
 
@@ -54,7 +56,9 @@ class Store:
         self.path = path.absolute()
         self.files = self.path / "files"
         self.blobs = Blobs(self.path / "blobs", self.scratch)
-        self.cache = Cache(self.path / "cache.sqlite", self.blobs)
+        self._database = Database(self.path / "cache.sqlite")
+        self.origins = Origins(self._database)
+        self.cache = Cache(self._database, self.obtainable)
         self._session: Path | None = None
         self._session_lock: int | None = None
         self._guard = threading.Lock()
@@ -125,7 +129,7 @@ class Store:
 
     def close(self) -> None:
         """End the session; a later use begins a new one."""
-        self.cache.close()
+        self._database.close()
         with self._guard:
             if self._session is not None:
                 _remove(self._session)
@@ -152,6 +156,10 @@ class Store:
             with storing(self.path):  # not around the work itself, whose errors are its own
                 stack.enter_context(locked(self.path / "locks" / sha256(key.encode()).hexdigest()))
             yield
+
+    def obtainable(self, digest: Digest) -> bool:
+        """Whether a blob is here, or known to be elsewhere."""
+        return self.blobs.has(digest) or bool(self.origins.of(digest))
 
     # -- images ----------------------------------------------------------------------------------
 
