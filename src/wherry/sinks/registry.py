@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from wherry.events import Task
 from wherry.image import Descriptor, Image, Index
@@ -25,7 +25,18 @@ def push_image(
     :class:`~wherry.errors.StoreError` for a blob that cannot be had; then no tag has been changed.
     """
     images = image.images if isinstance(image, Index) else (image,)
-    wanted = {part.digest: part for one in images for part in _parts(one)}
+    sent = send_blobs([part for one in images for part in _parts(one)], repository, store, supply, task)
+    if isinstance(image, Index):
+        for one in images:
+            repository.put_manifest(one.digest, _manifest(one))
+    for tag in tags or (image.digest,):
+        repository.put_manifest(tag, _manifest(image))
+    return sent
+
+
+def send_blobs(parts: Iterable[Descriptor], repository: Repository, store: Store, supply: Supply, task: Task) -> int:
+    """See to it that ``repository`` has these blobs, as :func:`push_image` does; gives the bytes that were sent."""
+    wanted = {part.digest: part for part in parts}
     task.expect(sum(part.size for part in wanted.values()))
 
     def send(part: Descriptor) -> int:
@@ -41,11 +52,6 @@ def push_image(
 
     # The largest first: what is left at the end is short.
     sent = sum(repository.client.at_once(send, sorted(wanted.values(), key=lambda part: -part.size)))
-    if isinstance(image, Index):
-        for one in images:
-            repository.put_manifest(one.digest, _manifest(one))
-    for tag in tags or (image.digest,):
-        repository.put_manifest(tag, _manifest(image))
     place = f"{REPOSITORY}{repository.name}"
     store.origins.add(Origin(part.digest, place, part.size) for part in wanted.values())  # to be mounted from there
     return sent
