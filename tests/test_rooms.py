@@ -18,7 +18,7 @@ FLOORS = (
     {"debian", "sandbox", "wheels"},
     {"sources"},
     {"sinks", "solve"},
-    {"frontends", "running"},
+    {"frontends", "running", "sharing"},
     {"planning"},
     {"api"},
     {"__init__"},

@@ -6,7 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -26,6 +26,7 @@ from wherry.store import Store
 
 if TYPE_CHECKING:
     from wherry.running import RunOptions
+    from wherry.sharing import CachePlace
     from wherry.store.listing import Row
     from wherry.store.prune import Report
 
@@ -157,6 +158,8 @@ def build(
     names: Sequence[str] = (),
     options: Options | None = None,
     annotations: Sequence[str] = (),
+    cache_from: Sequence[str] = (),
+    cache_to: Sequence[str] = (),
     store: Store | None = None,
     listener: Listener | None = None,
 ) -> BuildResult:
@@ -165,21 +168,32 @@ def build(
     ``context`` is a folder, or for a Dockerfile build also ``-`` or a URL. ``request`` says what to make of it: that of
     a Dockerfile, or of a project without one; None finds out. ``names`` are references (``hello``,
     ``example.com/team/hello:1.2``) that will mean the image; ``options`` how to build it; ``annotations`` are written
-    as docker buildx has them (``NAME=VALUE``, ``index:NAME=VALUE``); ``listener`` is told of everything that goes on.
+    as docker buildx has them (``NAME=VALUE``, ``index:NAME=VALUE``), ``cache_from`` and ``cache_to`` too
+    (``type=registry,ref=NAME``): where results of other machines are looked for, and written for them. ``listener`` is
+    told of everything that goes on.
     Raises :class:`~wherry.errors.WherryError`; then nothing was named.
     """
     references = tuple(dict.fromkeys(_name(name) for name in names))
     request = request or _request(context)
     options = options or Options()
+    lenders, keepers = _cache_places(cache_from, cache_to, options)
     reporter = Reporter(listener)
     start = time.time()
     with (
         _using(store) as opened,
         Fetcher(opened.files, offline=options.offline) as fetcher,
         Registries(insecure=options.insecure, offline=options.offline) as registries,
-        supplying(opened, registries, reporter),
+        supplying(opened, registries, reporter) as supply,
+        ExitStack() as stack,
     ):
         opened.scratch()  # says to other processes that the store is in use
+        keys: set[str] = set()
+        if lenders:
+            from wherry.sharing import borrowing
+
+            stack.enter_context(borrowing(lenders, opened, registries, reporter))
+        if keepers:
+            keys = stack.enter_context(opened.cache.watched())
 
         def solved() -> tuple[Planned, tuple[Image, ...], dict[Base, Image]]:
             with planned(context, request, options, opened, fetcher, registries, reporter) as found:
@@ -194,12 +208,36 @@ def build(
             from wherry.sinks.annotations import annotate, parse_annotation
 
             image = annotate(image, [one for text in annotations for one in parse_annotation(text)])
+        if any(place.kind == "inline" for place in keepers):
+            from wherry.sharing import annotated
+
+            image = annotated(image, keys, opened)
         descriptor = opened.add_image(image)
         if references:
             opened.tag(references, descriptor)
+        if keepers:
+            from wherry.sharing import export_cache
+
+            export_cache(keys, made, keepers, store=opened, registries=registries, supply=supply, reporter=reporter)
         reused = sum(layer.size for layer in _layers(made) if _was_there(opened, layer, start))
         used = tuple(dict.fromkeys(_base_image(base, one, opened) for base, one in bases.items()))
     return BuildResult(image, references, found.plans, reused, used)
+
+
+def _cache_places(
+    cache_from: Sequence[str], cache_to: Sequence[str], options: Options
+) -> tuple[tuple[CachePlace, ...], tuple[CachePlace, ...]]:
+    """Where results come from and go to; nothing is read where nothing that is known counts."""
+    if not cache_from and not cache_to:
+        return (), ()
+    from wherry.sharing import parse_cache_from, parse_cache_to
+
+    lenders, keepers = tuple(map(parse_cache_from, cache_from)), tuple(map(parse_cache_to, cache_to))
+    if options.offline and any(place.kind == "registry" for place in keepers):
+        raise UsageError("--cache-to needs the network, and --offline allows none")
+    if options.offline:
+        lenders = tuple(place for place in lenders if place.kind != "registry")
+    return () if options.no_cache else lenders, keepers
 
 
 def _unless_gone(work: Callable[[], Made], reporter: Reporter) -> Made:

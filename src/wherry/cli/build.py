@@ -86,6 +86,20 @@ class _Build(click.Command):
 @click.option("--compression", default="gzip", show_default=True, metavar="NAME", help="gzip, zstd or uncompressed.")
 @click.option("--compression-level", type=int, metavar="N", help="gzip: 0-9, zstd: 1-22.")
 @click.option("--no-cache", is_flag=True, help="Do every step again.")
+@click.option(
+    "--cache-from",
+    "cache_from",
+    multiple=True,
+    metavar="NAME|TYPE,…",
+    help="Results of other machines: type=registry,ref=NAME or type=local,src=DIR; many times.",
+)
+@click.option(
+    "--cache-to",
+    "cache_to",
+    multiple=True,
+    metavar="TYPE,…",
+    help="Write the results for other machines: type=registry,ref=NAME, type=local,dest=DIR or type=inline.",
+)
 @click.option("--upgrade", is_flag=True, help="Resolve the requirements anew.")
 @click.option(
     "--pull",
@@ -157,6 +171,8 @@ def command(
     compression: str,
     compression_level: int | None,
     no_cache: bool,
+    cache_from: tuple[str, ...],
+    cache_to: tuple[str, ...],
     upgrade: bool,
     pull: Pull,
     offline: bool,
@@ -273,6 +289,8 @@ def command(
             names=tags,
             options=options,
             annotations=annotations,
+            cache_from=cache_from,
+            cache_to=cache_to,
             store=opened,
             listener=listener,
         )

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from wherry.errors import UsageError
-from wherry.image import Image, Index
+from wherry.image import Digest, Image, Index
 from wherry.image.digest import encoded
 from wherry.image.json import Json, as_list, as_object, load_object
-from wherry.sinks.archive import LAYOUT, Advance, contents, copy, descriptors, index_json
+from wherry.sinks.archive import LAYOUT, Advance, Content, contents, copy, descriptors, index_json
 from wherry.sinks.destination import opened, write_file, writing
 from wherry.store.blobs import Blobs
 from wherry.store.names import REF_NAME
@@ -22,7 +22,14 @@ def write_layout(dest: str, image: Image | Index, names: Sequence[str], blobs: B
     Other images in it stay; those of the same tags are replaced. The new image shows when all of it is there.
     Raises :class:`UsageError` if the directory holds something else.
     """
-    root = Path(dest)
+    add_to_layout(Path(dest), contents(image, blobs), descriptors(image, names), advance)
+
+
+def add_to_layout(
+    root: Path, blobs: Mapping[Digest, Content], listed: Sequence[Mapping[str, Json]], advance: Advance
+) -> None:
+    """As :func:`write_layout`, for any ``blobs``; ``listed`` are the descriptors that index.json gets."""
+    dest = str(root)
     with writing(dest):
         if root.exists() and not root.is_dir():
             raise UsageError(f"{dest} is a file", hint="Name a directory.")
@@ -30,7 +37,7 @@ def write_layout(dest: str, image: Image | Index, names: Sequence[str], blobs: B
             raise UsageError(f"{dest} is neither empty nor an image layout", hint="Name a new directory.")
         folder = root / "blobs" / "sha256"
         folder.mkdir(parents=True, exist_ok=True)
-    for digest, content in contents(image, blobs).items():
+    for digest, content in blobs.items():
         path = folder / encoded(digest)
         size = len(content) if isinstance(content, bytes) else content.stat().st_size
         if path.is_file() and path.stat().st_size == size:
@@ -39,7 +46,7 @@ def write_layout(dest: str, image: Image | Index, names: Sequence[str], blobs: B
         with opened(str(path)) as file:
             copy(content, file, advance)
     write_file(root / "oci-layout", LAYOUT)
-    write_file(root / "index.json", index_json(_with(_listed(root / "index.json"), descriptors(image, names))))
+    write_file(root / "index.json", index_json(_with(_listed(root / "index.json"), listed)))
 
 
 def _listed(path: Path) -> list[Json]:

@@ -17,6 +17,7 @@ from wherry.solve.selection import distributions, selection
 from wherry.solve.snapshot import Added, Snapshot
 from wherry.solve.target import target_of
 from wherry.solve.work import Work
+from wherry.store.cache import PARTS
 from wherry.wheels.distribution import Distribution
 from wherry.wheels.environment import Environment
 from wherry.wheels.grouping import Group, group
@@ -90,8 +91,22 @@ def _made(
     layers = _layers(step.requirements, groups, environment, compiler, work, task)
     made = [(layers[one.name], _created_by(one)) for one in groups]
     value: list[Json] = [{"layer": layer.to_json(), "createdBy": created_by} for layer, created_by in made]
-    work.store.cache.put(key, {"layers": value}, [layer.descriptor.digest for layer, _ in made])
+    parts = _parts(groups, environment, compiler, work)
+    work.store.cache.put(key, {"layers": value, PARTS: parts}, [layer.descriptor.digest for layer, _ in made])
     return made
+
+
+def _parts(groups: Sequence[Group], environment: Environment, compiler: Compiler | None, work: Work) -> list[Json]:
+    """The keys of the results that the whole was made of: where one distribution is another, the others serve again."""
+    from wherry.wheels.conflicts import claims_key
+    from wherry.wheels.install import pack_key
+
+    compression, epoch = work.options.compression, work.plan.epoch
+    keys: list[Json] = [
+        pack_key(one.distributions, environment, compression=compression, epoch=epoch, compiler=compiler)
+        for one in groups
+    ]
+    return keys + [claims_key(distribution, environment) for one in groups for distribution in one.distributions]
 
 
 def _layers(

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from wherry.image.digest import Digest
 from wherry.image.json import Json, JsonObject, dump, load_object
 from wherry.store.database import Database
 
+PARTS = "parts"
+"""Where a result lists the keys of others that it was made of."""
+
 _TOUCH_AFTER = 3600  # seconds; a result's last use is kept to the hour, so that reading rarely writes
+
+Lender = Callable[[str], tuple[JsonObject, Sequence[Digest]] | None]
+"""Gives the result that somebody else has under a key, and the blobs that it needs."""
 
 
 class Cache:
@@ -23,9 +29,17 @@ class Cache:
         self._database = database
         self._obtainable = obtainable
         self._watching: list[set[str]] = []
+        self._lenders: list[Lender] = []
 
     def get(self, key: str) -> JsonObject | None:
         """The result under ``key``, if it is there and complete."""
+        found = self._own(key)
+        if found is None:
+            return self._borrowed(key) if self._lenders else None
+        self._saw(key)
+        return load_object(found, f"cache entry {key}")
+
+    def _own(self, key: str) -> bytes | None:
         with self._database as connection:
             row = connection.execute("SELECT value, used FROM results WHERE key = ?", (key,)).fetchone()
             if row is None:
@@ -34,10 +48,17 @@ class Cache:
             now = int(time.time())
             if now - row[1] > _TOUCH_AFTER:
                 connection.execute("UPDATE results SET used = ? WHERE key = ?", (now, key))
-        if not all(self._obtainable(Digest(digest)) for (digest,) in needs):
-            return None
-        self._saw(key)
-        return load_object(row[0], f"cache entry {key}")
+        value: bytes = row[0]
+        return value if all(self._obtainable(Digest(digest)) for (digest,) in needs) else None
+
+    def _borrowed(self, key: str) -> JsonObject | None:
+        """The result that a lender has; kept, as the next build may come without."""
+        for lender in self._lenders:
+            lent = lender(key)
+            if lent is not None and all(map(self._obtainable, lent[1])):
+                self.put(key, *lent)
+                return lent[0]
+        return None
 
     def put(self, key: str, value: JsonObject, needs: Iterable[Digest] = ()) -> None:
         """Remember ``value`` under ``key``; it is good for as long as the blobs in ``needs`` can be had."""
@@ -58,6 +79,15 @@ class Cache:
             yield keys
         finally:
             self._watching.remove(keys)
+
+    @contextmanager
+    def borrowing(self, lender: Lender) -> Iterator[None]:
+        """Within the block, ``lender`` is asked for what is not here."""
+        self._lenders.append(lender)
+        try:
+            yield
+        finally:
+            self._lenders.remove(lender)
 
     def needs(self, key: str) -> tuple[Digest, ...]:
         """The blobs that the result under ``key`` is worth nothing without."""

@@ -68,7 +68,7 @@ def check_conflicts(
     remembers that too), so a wheel that was packed once need not be here; for one that was not, ``wheel`` is asked.
     """
     distributions = sorted(distributions, key=lambda one: one.name)
-    parts: Json = [_key(one, environment) for one in distributions]
+    parts: Json = [claims_key(one, environment) for one in distributions]
     key = f"no conflicts {digest_of(dump(parts))}"
     if store.cache.get(key) is not None:
         return
@@ -82,14 +82,14 @@ def check_conflicts(
 def remember_claims(destination: LayerDestination, environment: Environment, store: Store) -> Claims:
     """Keep what a wheel installs for :func:`check_conflicts`."""
     claims = {path: file.hash for path, file in destination.files.items()}
-    store.cache.put(_key(destination.wheel.wanted, environment), {"files": claims})
+    store.cache.put(claims_key(destination.wheel.wanted, environment), {"files": claims})
     return claims
 
 
 def _claims(
     distribution: Distribution, environment: Environment, store: Store, wheel: Callable[[Distribution], Path]
 ) -> Claims:
-    key = _key(distribution, environment)
+    key = claims_key(distribution, environment)
     if (value := store.cache.get(key)) is not None:
         return as_string_map(as_object(value["files"], key), key)
     from wherry.wheels.destination import installed
@@ -99,7 +99,8 @@ def _claims(
         return remember_claims(installed(source, environment), environment, store)
 
 
-def _key(distribution: Distribution, environment: Environment) -> str:
+def claims_key(distribution: Distribution, environment: Environment) -> str:
+    """The name under which it is remembered what a wheel installs."""
     wheel = ":".join(distribution.wheel.key)
     parts: Json = [
         CONFLICTS,

@@ -13,6 +13,7 @@ from pathlib import Path
 from wherry.errors import UsageError, WherryError
 from wherry.events import Task
 from wherry.fetch import Download
+from wherry.image import Digest
 from wherry.image.json import JsonObject, as_int, as_str
 from wherry.plan import DEFAULT_EPOCH, Indexes
 from wherry.store import Store
@@ -67,7 +68,7 @@ def build_wheel(
         if built is None:
             settings = read_settings(indexes or Indexes(), root)
             value = _build(project, root, store=store, offline=offline, epoch=epoch, settings=settings, task=task)
-            store.cache.put(key, value)
+            store.cache.put(key, value, [Digest(f"sha256:{value['sha256']}")])
             built = _remembered(value, store)
             assert built is not None
         elif task is not None:
@@ -141,24 +142,39 @@ def _keep(wheel: Path, project: Project, store: Store) -> JsonObject:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
         os.fsync(file.fileno())
     size = wheel.stat().st_size
-    path = store.files / "sha256" / digest
+    with wheel.open("rb") as file, store.blobs.writer() as blob:  # where other machines can get it from
+        shutil.copyfileobj(file, blob)
+        blob.commit()
+    path = _path(digest, store)
     path.parent.mkdir(parents=True, exist_ok=True)
     wheel.replace(path)
     return {"name": str(name), "version": str(version), "file": wheel.name, "sha256": digest, "size": size}
 
 
 def _remembered(value: JsonObject | None, store: Store) -> tuple[Distribution, Path] | None:
-    """What ``value`` says was built, if its file is still there."""
+    """What ``value`` says was built, with its file, if that can still be had."""
     if value is None:
         return None
     digest = as_str(value.get("sha256"), "sha256")
-    path = store.files / "sha256" / digest
+    path = _path(digest, store)
     if not path.is_file():
-        return None
+        blob = Digest(f"sha256:{digest}")
+        store.blobs.bring((blob,))
+        if not store.blobs.has(blob):
+            return None
+        with storing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            copy = store.scratch() / f"wheel-{os.urandom(8).hex()}"
+            shutil.copyfile(store.blobs.path(blob), copy)
+            copy.replace(path)
     name = as_str(value.get("file"), "file")
     download = Download(path.as_uri(), {"sha256": digest}, as_int(value.get("size"), "size"), name)
     # No direct_url.json: a path of the building machine means nothing in the image, and would differ between two.
     return Distribution(as_str(value.get("name"), "name"), as_str(value.get("version"), "version"), download), path
+
+
+def _path(digest: str, store: Store) -> Path:
+    return store.files / "sha256" / digest
 
 
 def _check(project: Project, wheel: str, path: Path, target: Target) -> None:
