@@ -7,8 +7,8 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 # docker.io brings the Docker Engine that tests run images with; skopeo and umoci read what we write; uidmap lets an
 # ordinary user enter a user namespace.
-TEST_PACKAGES := docker.io docker-registry openssl skopeo umoci uidmap mount runc crun busybox-static mmdebstrap
-BENCH_PACKAGES := docker.io mmdebstrap
+TEST_PACKAGES := docker.io docker-registry openssl skopeo umoci uidmap mount runc crun busybox-static mmdebstrap qemu-user-static
+BENCH_PACKAGES := docker.io docker-registry mmdebstrap skopeo
 # Root needs no help to enter namespaces.
 DEMO_PACKAGES := $(if $(filter 0,$(shell id -u)),,uidmap)
 

@@ -13,6 +13,9 @@ _ARCHITECTURES = {
     "x86-64": "amd64",
     "aarch64": "arm64",
     "armhf": "arm",
+    "armv7l": "arm",
+    "armv8l": "arm",
+    "loongarch64": "loong64",
     "i386": "386",
     "i686": "386",
 }

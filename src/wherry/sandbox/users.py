@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from wherry.errors import UsageError
-from wherry.sandbox.child import open_inside
+from wherry.sandbox.view import read_file
 
 _HIGHEST = 2**31 - 1
 _HINT = "Names are looked up in its /etc/{}; a number works always."
-_MOST_LINKS = 40
 _MOST = 1 << 20  # bytes of a passwd or group file; no honest one is longer
 
 
@@ -71,7 +68,8 @@ def find_id(text: str, name: str) -> tuple[int, int] | None:
 
 
 def _lines(root: Path | Sequence[Path], path: str, fields: int) -> Iterator[list[str]]:
-    return _records(_read(root, path), fields)
+    data = read_file((root,) if isinstance(root, Path) else root, path, _MOST) or b""
+    return _records(data.decode("utf-8", "replace"), fields)
 
 
 def _records(text: str, fields: int) -> Iterator[list[str]]:
@@ -79,91 +77,3 @@ def _records(text: str, fields: int) -> Iterator[list[str]]:
         parts = line.strip().split(":")
         if len(parts) >= fields and not line.startswith("#"):
             yield parts
-
-
-def _read(root: Path | Sequence[Path], path: str) -> str:
-    """The text of a file in ``root``; nothing if there is no such regular file."""
-    try:
-        if isinstance(root, Path):
-            top, place = root, path
-        elif (found := _visible(root, path)) is not None:
-            top, place = found
-        else:
-            return ""
-        descriptor = os.open(top, os.O_PATH | os.O_DIRECTORY)
-    except OSError:
-        return ""
-    try:
-        inside = open_inside(descriptor, place)
-    except OSError:
-        return ""
-    finally:
-        os.close(descriptor)
-    try:
-        if not stat.S_ISREG(os.fstat(inside).st_mode):
-            return ""
-        with Path(f"/proc/self/fd/{inside}").open("rb") as file:
-            return file.read(_MOST).decode("utf-8", "replace")
-    finally:
-        os.close(inside)
-
-
-def _visible(lowers: Sequence[Path], path: str) -> tuple[Path, str] | None:
-    """Where ``path`` leads in the view that an overlay of ``lowers`` gives: a directory of them, and the path in it."""
-    todo = path.split("/")[::-1]
-    names: list[str] = []
-    links = 0
-    while todo:
-        name = todo.pop()
-        if name == "..":
-            del names[-1:]
-        elif name not in {"", "."}:
-            names.append(name)
-            layers = _layers(lowers, names)
-            if not layers:
-                return None
-            item = layers[0].joinpath(*names)
-            if item.is_symlink():
-                links += 1
-                if links > _MOST_LINKS:
-                    return None
-                names.pop()
-                target = str(item.readlink())
-                if target.startswith("/"):
-                    names.clear()
-                todo += target.split("/")[::-1]
-    layers = _layers(lowers, names)
-    return (layers[0], "/".join(names)) if layers else None
-
-
-def _layers(lowers: Sequence[Path], names: Sequence[str]) -> list[Path]:
-    """Those of ``lowers`` in which the real path of ``names`` can be seen: several for a directory."""
-    layers = list(lowers)
-    for number in range(1, len(names) + 1):
-        seen: list[Path] = []
-        for layer in layers:
-            item = layer.joinpath(*names[:number])
-            try:
-                status = item.lstat()
-            except OSError:
-                continue
-            if stat.S_ISDIR(status.st_mode):
-                seen.append(layer)
-                if _is_opaque(item):
-                    break
-                continue
-            if not seen and not (stat.S_ISCHR(status.st_mode) and status.st_rdev == 0):  # a whiteout
-                seen.append(layer)
-            break
-        layers = seen
-    return layers
-
-
-def _is_opaque(folder: Path) -> bool:
-    for name in ("trusted.overlay.opaque", "user.overlay.opaque"):
-        try:
-            if os.getxattr(folder, name) == b"y":
-                return True
-        except OSError:
-            continue
-    return False

@@ -10,6 +10,7 @@ import threading
 import weakref
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, assert_never
 
 from wherry.errors import UsageError, WherryError, nearest
@@ -102,7 +103,7 @@ def _named(origin: BuildContext, work: Work) -> NamedContext:
 
 
 def _image(base: Base, work: Work, task: Task) -> Snapshot:
-    opened = _opened(base, work)
+    opened = _opened(replace(base, platform=base.platform or work.plan.platform), work)
     with opened.lock:
         if opened.image is None:
             from wherry.solve.base import open_base

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from wherry.errors import Place, WherryError
 from wherry.events import Task
-from wherry.image import Layer, Platform
+from wherry.image import Layer
 from wherry.layers.changes import Change, differences, seen, upper
 from wherry.layers.entry import WHITEOUT
 from wherry.layers.garbage import uncollected
@@ -182,7 +182,10 @@ class _Execution:
     def _run(self, sandbox: Sandbox, root: Root, lowers: tuple[Path, ...], mounts: Shown, held: ExitStack) -> None:
         import subprocess
 
+        from wherry.sandbox.emulation import check_program
+
         command = self._command(lowers, mounts)
+        check_program(command, lowers, self._snapshot.base.config.platform)
         last: deque[str] = deque(maxlen=_LAST_LINES)
         try:
             process = sandbox.start(
@@ -190,7 +193,7 @@ class _Execution:
             )
         except CommandError as error:
             text = f"cannot be run: {error.message} (exit code: {error.exit_code})"
-            raise self._failed(text, last, None, self._foreign()) from error
+            raise self._failed(text, last, None) from error
         with self._work.stop.watching(process), process:
             for line in _lines(process):
                 last.append(line)
@@ -204,18 +207,10 @@ class _Execution:
                 scene = Scene(sandbox, root, command, held.pop_all())
             raise self._failed(text, last, scene)
 
-    def _failed(self, text: str, last: Iterable[str], scene: Scene | None, hint: str = "") -> RunFailed:
+    def _failed(self, text: str, last: Iterable[str], scene: Scene | None) -> RunFailed:
         lines = [f"{self._instruction.text} {text}", *(f"  | {line}" for line in last)]
-        if not hint and not scene:
-            hint = "`wherry build --shell-on-failure` opens a shell where it failed."
+        hint = "" if scene else "`wherry build --shell-on-failure` opens a shell where it failed."
         return RunFailed("\n".join(lines), place=None, hint=hint, scene=scene)
-
-    def _foreign(self) -> str:
-        """Why a program of another platform does not start, if that is what it is."""
-        platform, native = self._snapshot.base.config.platform, Platform.native()
-        if platform == native:
-            return ""
-        return f"The stage is for {platform}, and this machine is {native}: that needs emulation (qemu-user-static)."
 
     def _command(self, lowers: tuple[Path, ...], mounts: Shown) -> Command:
         step, runtime, options = self._step, self._snapshot.runtime, self._work.options.run
