@@ -18,6 +18,8 @@ from wherry.store.cache import PARTS
 
 DOCUMENT = "application/vnd.wherry.cache.v1+json+zstd"
 ARTIFACT = "application/vnd.wherry.cache.v1"
+PLAIN = "application/octet-stream"
+"""What a blob that is no layer says of itself, such as the wheel of a project."""
 ANNOTATION = "vnd.wherry.cache.v1"
 """Where a manifest holds the document of an image's own cache, in Base64."""
 
@@ -27,12 +29,9 @@ SHARED = (
     "copy-files:",
     "copy:",
     "debian-base:",
-    "debian-layer:",
     "facts:",
     "install:",
     "layer of wheels ",
-    "linked:",
-    "no conflicts ",
     "packages:",
     "project:",
     "resolve:",
@@ -41,7 +40,11 @@ SHARED = (
     "virtualenv:",
     "workdir:",
 )
-"""The kinds of results that mean the same on another machine. Others speak of this one's folders, or cost little."""
+"""The kinds of results that mean the same on another machine.
+
+Others speak of this one's folders, cost little, or are asked for only if one of these is missing: a build that has
+found everything shares the same as one that has made it.
+"""
 
 _VERSION = 1
 _LARGEST = 256 << 20  # bytes of a document as JSON
@@ -135,4 +138,4 @@ def _plain(digest: Digest, store: Store) -> Descriptor:
     """The descriptor of a blob that is no layer."""
     path = store.blobs.path(digest)
     size = path.stat().st_size if path.is_file() else store.origins.of(digest)[0].size
-    return Descriptor("application/octet-stream", digest, size)
+    return Descriptor(PLAIN, digest, size)

@@ -14,7 +14,7 @@ from wherry.image import Descriptor, Image, Index
 from wherry.image.digest import digest_of
 from wherry.image.json import Json, dump
 from wherry.image.mediatype import OCI_MANIFEST
-from wherry.sharing.entries import ANNOTATION, ARTIFACT, DOCUMENT, Entry, entries_of, write_entries
+from wherry.sharing.entries import ANNOTATION, ARTIFACT, DOCUMENT, PLAIN, Entry, entries_of, write_entries
 from wherry.sharing.place import CachePlace
 from wherry.store import Store
 from wherry.store.names import REF_NAME
@@ -75,7 +75,11 @@ def annotated(image: Image | Index, keys: Iterable[str], store: Store) -> Image 
 def _of_images(entries: Iterable[Entry], images: Sequence[Image]) -> list[Entry]:
     """Those that need no other blobs than the images do: others would be sent for nobody but a cache."""
     layers = {layer.descriptor.digest for image in images for layer in image.layers}
-    return [entry for entry in entries if all(one.digest in layers or one.size <= _SMALL for one in entry.needs)]
+
+    def goes(blob: Descriptor) -> bool:
+        return blob.digest in layers or (blob.media_type == PLAIN and blob.size <= _SMALL)
+
+    return [entry for entry in entries if all(map(goes, entry.needs))]
 
 
 def _write(

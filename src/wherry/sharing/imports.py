@@ -59,13 +59,17 @@ class _Borrowed:
         self.entries = entries
         self._place = place
         self._store = store
+        self._lent: set[Digest] = set()
 
     def __call__(self, key: str) -> tuple[JsonObject, Sequence[Digest]] | None:
         """The result under ``key``, and the blobs that it needs."""
         entry = self.entries.get(key)
         if entry is None:
             return None
-        missing = [one for one in entry.needs if not self._store.blobs.has(one.digest)]
+        missing = [one for one in entry.needs if not self._store.obtainable(one.digest)]
+        if any(one.digest in self._lent for one in missing):
+            return None  # it was said to be there, and was not
+        self._lent |= {one.digest for one in missing}
         self._store.origins.add(Origin(one.digest, self._place, one.size) for one in missing)
         return entry.value, [one.digest for one in entry.needs]
 
