@@ -17,6 +17,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from socketserver import TCPServer
 from urllib.parse import parse_qs, urlsplit
 
 PROGRAM = "/usr/bin/docker-registry"
@@ -27,11 +28,13 @@ _SERVICE, _ISSUER = "registry.test", "issuer.test"
 
 @dataclass(frozen=True)
 class Tls:
-    """A certificate for this machine and the authority that has signed it."""
+    """An authority, and what it has signed: a certificate for this machine, and ``client``, one for a user."""
 
     authority: Path
     certificate: Path
     key: Path
+    client: Path
+    client_key: Path
 
 
 @dataclass
@@ -60,13 +63,18 @@ class TokenServer:
     asked: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
     lasts: int = 300
     """Seconds that tokens are good for, as they say themselves."""
+    stale: int = 0
+    """How many of the next tokens the registry does not take, whatever they say themselves."""
+    strict: bool = False
+    """Whether nobody gets a token without a login."""
+    given: list[str] = field(default_factory=list)
 
 
 @contextmanager
 def registry(
-    folder: Path, *, password: bool = False, tokens: bool = False, tls: Tls | None = None
+    folder: Path, *, password: bool = False, tokens: bool = False, tls: Tls | None = None, clients: bool = False
 ) -> Iterator[Registry]:
-    """Start a registry; ``password`` and ``tokens`` say how it asks who one is."""
+    """Start a registry; ``password``, ``tokens`` and ``clients`` (certificates) say how it asks who one is."""
     folder.mkdir(parents=True, exist_ok=True)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -76,10 +84,11 @@ def registry(
         "log": {"level": "error", "accesslog": {"disabled": True}},
         "storage": {"filesystem": {"rootdirectory": str(folder / "data")}, "delete": {"enabled": True}},
     }
-    http: dict[str, object] = {"addr": host, "secret": "of the tests"}
+    serving: dict[str, object] = {"addr": host, "secret": "of the tests"}
     if tls:
-        http["tls"] = {"certificate": str(tls.certificate), "key": str(tls.key)}
-    config["http"] = http
+        authorities = {"clientcas": [str(tls.authority)]} if clients else {}
+        serving["tls"] = {"certificate": str(tls.certificate), "key": str(tls.key), **authorities}
+    config["http"] = serving
     if password:
         (folder / "htpasswd").write_text(f"{USER}:{_HASH}\n")
         config["auth"] = {"htpasswd": {"realm": "of the tests", "path": str(folder / "htpasswd")}}
@@ -107,16 +116,21 @@ def registry(
 
 
 def certificates(folder: Path) -> Tls:
-    """A new authority, and a certificate of it for 127.0.0.1 and localhost."""
+    """A new authority, and certificates of it: for 127.0.0.1, localhost and registry.test, and for a user.
+
+    They are what a few commands of openssl give, with no more extensions than must be.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     _openssl(folder, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "ca.key", "-out", "ca.crt",
              "-days", "2", "-subj", "/CN=authority of the tests")  # fmt: skip
-    _openssl(folder, "req", "-newkey", "rsa:2048", "-nodes", "-keyout", "server.key", "-out", "server.csr",
-             "-subj", "/CN=127.0.0.1")  # fmt: skip
-    (folder / "names").write_text("subjectAltName=IP:127.0.0.1,DNS:localhost\n")
-    _openssl(folder, "x509", "-req", "-in", "server.csr", "-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial",
-             "-out", "server.crt", "-days", "2", "-extfile", "names")  # fmt: skip
-    return Tls(folder / "ca.crt", folder / "server.crt", folder / "server.key")
+    names = "subjectAltName=IP:127.0.0.1,DNS:localhost,DNS:registry.test"
+    for name, subject, extensions in (("server", "127.0.0.1", names), ("client", USER, "extendedKeyUsage=clientAuth")):
+        _openssl(folder, "req", "-newkey", "rsa:2048", "-nodes", "-keyout", f"{name}.key", "-out", f"{name}.csr",
+                 "-subj", f"/CN={subject}")  # fmt: skip
+        (folder / f"{name}.ext").write_text(f"{extensions}\n")
+        _openssl(folder, "x509", "-req", "-in", f"{name}.csr", "-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial",
+                 "-out", f"{name}.crt", "-days", "2", "-extfile", f"{name}.ext")  # fmt: skip
+    return Tls(folder / "ca.crt", *(folder / name for name in ("server.crt", "server.key", "client.crt", "client.key")))
 
 
 def _openssl(folder: Path, *words: str, data: bytes = b"") -> bytes:
@@ -132,6 +146,19 @@ def _wait_for(host: str, process: subprocess.Popen[bytes], log: Path) -> None:
         if process.poll() is not None or time.monotonic() > end:
             raise RuntimeError(f"the registry does not start:\n{log.read_text()[-2000:]}")
         time.sleep(0.02)
+
+
+@contextmanager
+def listening(server: TCPServer) -> Iterator[int]:
+    """Let ``server`` serve for as long as the block lasts; gives its port."""
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    try:
+        yield int(server.server_address[1])
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
 
 
 @contextmanager
@@ -164,7 +191,10 @@ def _token_server(folder: Path) -> Iterator[TokenServer]:
             server.asked.append((user or "nobody", tuple(scopes)))
             body = b'{"details":"who are you?"}'
             if user is not None:
-                token = _token(folder, certificate, user, scopes, server.lasts)
+                stale, server.stale = server.stale > 0, max(server.stale - 1, 0)
+                # A registry takes them for a minute more.
+                token = _token(folder, certificate, user, scopes, -600 if stale else server.lasts)
+                server.given.append(token)
                 body = json.dumps({"token": token, "expires_in": server.lasts}).encode()
             self.send_response(200 if user is not None else 401)
             self.send_header("Content-Length", str(len(body)))
@@ -174,23 +204,16 @@ def _token_server(folder: Path) -> Iterator[TokenServer]:
         def user(self) -> str | None:
             header = self.headers.get("Authorization", "")
             if not header:
-                return ""
+                return None if server.strict else ""
             expected = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
             return USER if header == f"Basic {expected}" else None
 
         def log_message(self, format: str, *args: object) -> None:
             pass
 
-    listening = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server = TokenServer(f"http://127.0.0.1:{listening.server_port}")
-    thread = threading.Thread(target=listening.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
+    with listening(ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as port:
+        server = TokenServer(f"http://127.0.0.1:{port}")
         yield server
-    finally:
-        listening.shutdown()
-        listening.server_close()
-        thread.join()
 
 
 def _token(folder: Path, certificate: str, user: str, scopes: list[str], lasts: int) -> str:

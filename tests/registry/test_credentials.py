@@ -6,19 +6,26 @@ import base64
 import json
 import os
 import stat
+import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.registry.servers import PASSWORD, PROGRAM, USER, registry
 
+import wherry
 from wherry.errors import UsageError, WherryError
 from wherry.registry import helper as helpers
+from wherry.registry.client import Client
 from wherry.registry.credentials import Keychain, Login, forget_login, store_login
 from wherry.registry.helper import Helper, HelperFailed
+from wherry.registry.hosts import Endpoint, Hosts
+from wherry.registry.repository import Repository
 
 ADA = Login("ada", "pa:ss")
 EVE = Login("eve", "other")
@@ -419,21 +426,51 @@ def test_a_helper_is_asked_once_for_each_registry_by_however_many(home: Home, pr
     assert programs.asked("vault") == [["get", "r.example"], ["get", "s.example"]]
 
 
-def test_a_failure_of_a_helper_is_remembered_too(home: Home, programs: Programs, tmp_path: Path) -> None:
+def test_a_helper_that_fails_is_not_asked_again(home: Home, programs: Programs, tmp_path: Path) -> None:
     programs.script("vault", f"#!/bin/sh\necho called >> {tmp_path}/calls\nexit 1\n")
     write(home.docker, credsStore="vault")
     keychain = Keychain()
-    for _ in range(2):
-        with pytest.raises(HelperFailed):
-            keychain.find("r.example")
+    assert [keychain.find("r.example"), keychain.find("r.example", "a/b")] == [None, None]
     assert (tmp_path / "calls").read_text() == "called\n"
 
 
-def test_a_helper_that_is_not_installed_is_named(home: Home, programs: Programs) -> None:
-    write(home.docker, credsStore="nowhere")
-    with pytest.raises(HelperFailed, match="docker-credential-nowhere is not installed") as error:
-        Keychain().find("r.example")
-    assert error.value.hint
+@pytest.mark.parametrize("setting", [{"credsStore": "nowhere"}, {"credHelpers": {"r.example": "nowhere"}}])
+def test_a_helper_that_is_not_installed_stops_nobody_and_is_noted(setting: dict[str, object], home: Home) -> None:
+    write(home.docker, **setting)
+    notes: list[str] = []
+    keychain = Keychain(note=notes.append)
+    for path in ("a", "b"):
+        assert keychain.find("r.example", path) is None
+    (note,) = notes
+    assert note.startswith("the credential helper docker-credential-nowhere is not installed; going on without a login")
+
+
+def test_whoever_is_refused_can_be_told_which_helper_has_failed(home: Home) -> None:
+    write(home.docker, credHelpers={"r.example": "nowhere", "index.docker.io": "nowhere"})
+    keychain = Keychain()
+    for host in ("r.example", "docker.io", "s.example"):
+        keychain.find(host)
+    assert keychain.trouble("r.example").startswith(
+        "A login may be missing: the credential helper docker-credential-nowhere is not installed\n"
+    )
+    assert keychain.trouble("docker.io")
+    assert keychain.trouble("s.example") == ""
+
+
+def test_where_a_helper_fails_the_next_file_is_looked_at(home: Home) -> None:
+    write(home.runtime, credsStore="nowhere")
+    write(home.docker, auths={"r.example": auth(ADA)})
+    assert Keychain().find("r.example") == ADA
+
+
+def test_a_note_of_a_failing_helper_is_one_line(home: Home, programs: Programs) -> None:
+    programs.script("vault", "#!/bin/sh\necho sealed\nexit 2\n")
+    write(home.docker, credsStore="vault")
+    notes: list[str] = []
+    keychain = Keychain(note=notes.append)
+    keychain.find("r.example")
+    assert len(notes[0].splitlines()) == 1
+    assert "sealed" in keychain.trouble("r.example")
 
 
 def test_a_helper_that_fails_says_why(programs: Programs) -> None:
@@ -631,6 +668,89 @@ def test_a_helper_that_cannot_store_does_not_betray_what(home: Home, programs: P
     assert 'hu"sh' not in str(error.value)
     assert 'hu\\"sh' not in str(error.value)
     assert home.docker.read_text() == before
+
+
+# -- storing: what goes before it --------------------------------------------------------------------
+
+
+def test_a_login_that_the_environment_hides_is_said_to_be_hidden(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_AUTH_CONFIG", json.dumps({"auths": {"https://r.example/v1/": auth(EVE)}}))
+    kept = store_login("r.example", ADA)
+    assert kept == f"{home.docker}, but DOCKER_AUTH_CONFIG has another for r.example, which goes first"
+    assert Keychain().find("r.example") == EVE
+
+
+def test_a_login_that_podmans_file_hides_is_said_to_be_hidden(home: Home) -> None:
+    write(home.runtime, auths={"s.example": auth(EVE)})
+    write(home.containers, auths={"r.example": auth(EVE)})
+    assert (
+        store_login("r.example", ADA)
+        == f"{home.docker}, but {home.containers} has another for r.example, which goes first"
+    )
+
+
+def test_a_login_that_a_helper_hides_is_said_to_be_hidden(home: Home, programs: Programs) -> None:
+    programs.keeping("vault", r_example=EVE)
+    write(home.containers, credHelpers={"r.example": "vault"})
+    assert "but docker-credential-vault has another for r.example" in store_login("r.example", ADA)
+
+
+@pytest.mark.parametrize("place", ["containers", "docker"])
+def test_a_login_that_is_hidden_in_a_part_of_the_registry_is_said_to_be(place: str, home: Home) -> None:
+    file = write(getattr(home, place), auths={"r.example/team": auth(EVE)})
+    assert f"but {file} has another for r.example/team, which goes first" in store_login("r.example", ADA)
+
+
+def test_what_hides_nothing_is_not_mentioned(home: Home, programs: Programs) -> None:
+    programs.keeping("vault")
+    write(home.runtime, auths={"r.example": {}, "r.example.com": auth(EVE)}, credsStore="vault")
+    write(home.containers, auths={"r.example": auth(ADA)}, credHelpers={"s.example": "nowhere"})
+    write(home.docker, auths={"r.example": auth(EVE)})
+    assert store_login("r.example", ADA) == str(home.docker)
+    assert store_login("s.example", ADA) == str(home.docker)
+
+
+def test_a_login_is_not_kept_where_a_broken_file_goes_before_it(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_AUTH_CONFIG", "{")
+    with pytest.raises(UsageError, match="DOCKER_AUTH_CONFIG"):
+        store_login("r.example", ADA)
+    assert not home.docker.exists()
+
+
+# -- at a registry -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The words of all command lines that are run from here, and what they find in their environment."""
+    words: list[str] = []
+
+    class Noted(subprocess.Popen[bytes]):
+        def __init__(self, args: list[str], **more: Any) -> None:
+            words.extend([*args, *(more.get("env") or os.environ).values()])
+            super().__init__(args, **more)
+
+    monkeypatch.setattr(subprocess, "Popen", Noted)
+    return words
+
+
+@pytest.mark.skipif(not Path(PROGRAM).exists(), reason="Debian's docker-registry is not installed")
+@pytest.mark.parametrize("asking", ["password", "tokens"])
+def test_a_helper_opens_a_registry_and_no_process_shows_the_password(
+    asking: str, home: Home, programs: Programs, tmp_path: Path, started: list[str]
+) -> None:
+    programs.keeping("vault")
+    write(home.docker, credsStore="vault")
+    with registry(tmp_path / "registry", password=asking == "password", tokens=asking == "tokens") as server:
+        assert wherry.login(server.host, USER, PASSWORD) == "docker-credential-vault"
+        endpoint = Endpoint(server.host, "closed")
+        with Client(Hosts(), Keychain()) as client:
+            assert Repository(client, endpoint, write=True).find("latest") is None
+    assert [action for action, *_ in programs.asked("vault")] == ["store", "get"]
+    assert PASSWORD in programs.asked("vault")[0][-1]
+    assert str(programs.folder / "docker-credential-vault") in started
+    for form in (PASSWORD, base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()):
+        assert not any(form in word for word in started)
 
 
 # -- forgetting --------------------------------------------------------------------------------------

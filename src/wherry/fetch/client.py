@@ -70,8 +70,18 @@ def tls_context(bundle: str = "") -> ssl.SSLContext:
     """TLS settings that trust the certificates in ``bundle``, a file or a folder.
 
     Without it, those in SSL_CERT_FILE, PIP_CERT, REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE; else the system's, or
-    certifi's where the system has none.
+    certifi's where the system has none. What is trusted is what curl and Docker trust on the same files.
     """
+    import ssl
+
+    context = _trusting(bundle)
+    # Python 3.13 refuses authorities as `openssl req -x509` makes them, and before it an intermediate one was none.
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    return context
+
+
+def _trusting(bundle: str) -> ssl.SSLContext:
     import ssl
 
     named = next(((name, value) for name in _BUNDLES if (value := os.environ.get(name))), ("cert", bundle))
@@ -99,16 +109,13 @@ def open_client(connections: int, *, bundle: str = "", context: ssl.SSLContext |
     """
     import httpx
 
-    try:
-        return httpx.Client(
-            verify=context or tls_context(bundle),
-            follow_redirects=True,
-            timeout=httpx.Timeout(30, pool=None),
-            limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
-            headers={"User-Agent": "wherry"},
-        )
-    except (ValueError, ImportError, httpx.InvalidURL) as error:
-        raise UsageError(
-            f"the proxy settings cannot be used: {error}",
-            hint="Look at HTTP_PROXY, HTTPS_PROXY and ALL_PROXY; they should be http:// or https:// URLs.",
-        ) from None
+    from wherry.fetch.proxies import Routes, read_proxies
+
+    limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
+    return httpx.Client(
+        transport=Routes(read_proxies(), context or tls_context(bundle), lambda: tls_context(bundle), limits),
+        follow_redirects=True,
+        timeout=httpx.Timeout(30, pool=None),
+        headers={"User-Agent": "wherry"},
+        trust_env=False,  # Routes has read it: httpx fails on IPv6 in NO_PROXY, and knows no networks there
+    )

@@ -12,14 +12,14 @@ import os
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from wherry.errors import UsageError, WherryError
 from wherry.image.json import Json, JsonObject, as_object, as_str, as_string_map, load_object
-from wherry.registry.helper import Helper
+from wherry.registry.helper import Helper, HelperFailed
 from wherry.registry.location import HUB, canonical
 from wherry.urls import redacted
 
@@ -44,20 +44,25 @@ class Keychain:
     """The logins of this machine's user. Safe to use from several threads.
 
     Files are read once, and a helper is asked once for each registry; who changes them makes a new keychain.
-    ``given`` are logins by registry that count before all that is kept.
+    ``given`` are logins by registry that count before all that is kept. A helper that fails stops nothing, as many
+    images are for everybody: ``note`` is told of it, and :meth:`trouble` remembers it for those who are refused.
     """
 
-    def __init__(self, given: Mapping[str, Login] | None = None) -> None:
+    def __init__(
+        self, given: Mapping[str, Login] | None = None, *, note: Callable[[str], None] = lambda message: None
+    ) -> None:
         self._given = given or {}
+        self._note = note
         self._lock = threading.Lock()
         self._files: tuple[_AuthFile, ...] | None = None
         self._questions: dict[tuple[str, str], _Question] = {}
+        self._failures: dict[str, HelperFailed] = {}
 
     def find(self, host: str, path: str = "") -> Login | None:
         """The login for the repository ``path`` at ``host``, or None: nobody has logged in there.
 
         DOCKER_AUTH_CONFIG is looked at first, then the file in REGISTRY_AUTH_FILE or, without it, those of Podman and
-        Docker. Raises :class:`UsageError` for a file that is broken, :class:`~wherry.registry.helper.HelperFailed`.
+        Docker. Raises :class:`UsageError` for a file that is broken.
         """
         host, _ = _split(host)
         if host in self._given:
@@ -74,18 +79,31 @@ class Keychain:
                 return login
         return None
 
+    def trouble(self, host: str) -> str:
+        """For whoever ``host`` has refused: why a helper could not be asked, and what to do; ``""`` if all could."""
+        with self._lock:
+            failure = self._failures.get(_split(host)[0])
+        return f"A login may be missing: {failure}" if failure else ""
+
     def _read(self) -> tuple[_AuthFile, ...]:
         with self._lock:
             if self._files is None:
-                given = os.environ.get("DOCKER_AUTH_CONFIG", "").encode("utf-8", "surrogateescape")
-                found = [_parse(given, "DOCKER_AUTH_CONFIG"), *map(_read, _places())]
-                self._files = tuple(file for file in found if file.content)
+                self._files = _files()
             return self._files
 
     def _ask(self, name: str, host: str) -> Login | None:
         with self._lock:
             question = self._questions.setdefault((name, host), _Question(name, host))
-        return question.answer()
+        try:
+            return question.answer()
+        except HelperFailed as error:
+            with self._lock:
+                new = host not in self._failures
+                self._failures.setdefault(host, error)
+            if new:
+                reason = error.message.partition("\n")[0]
+                self._note(f"{reason}; going on without a login that it may have for {host}")
+            return None
 
 
 class _Question:
@@ -128,13 +146,14 @@ def store_login(host: str, login: Login) -> str:
     """Keep ``login`` for ``host``, for us and for Docker or Podman; gives the file or the helper that has it now.
 
     In the file in REGISTRY_AUTH_FILE or in Docker's config.json, or in the helper that this file names. What else is
-    in the file stays. Raises :class:`UsageError` for a login that cannot be written or a broken file,
-    :class:`~wherry.errors.WherryError` where it cannot be kept.
+    in the file stays. Where another login goes before this one, the answer says so, too. Raises :class:`UsageError` for
+    a login that cannot be written or a broken file, :class:`~wherry.errors.WherryError` where it cannot be kept.
     """
     host, _ = _split(host)
     entry = _entry(login)
     path = _own_place()
     file = _read(path)
+    hiding = _hiding(host, login, str(path))
     name = file.helper_or_store(host)
     if name:
         user, secret = (_TOKEN_USER, login.identity_token) if login.identity_token else (login.user, login.password)
@@ -142,7 +161,23 @@ def store_login(host: str, login: Login) -> str:
         entry = {}  # as Docker does: it tells other tools that the helper has a login
     key = host if os.environ.get("REGISTRY_AUTH_FILE") else _server(host)
     _write_changed(path, file, {**file.without(host), key: entry})
-    return Helper(name).program if name else str(path)
+    kept = Helper(name).program if name else str(path)
+    return f"{kept}, but {hiding}, which goes first" if hiding else kept
+
+
+def _hiding(host: str, login: Login, own: str) -> str:
+    """What goes before ``login`` in the file ``own``: where there is another for ``host``, or for a part of it."""
+    for file in _files():
+        ours = file.name == own  # of which only parts of the registry go before the whole
+        keys = [key for key in file.auths if _split(key)[0] == host and not (ours and _split(key)[1] == "")]
+        for key in () if file.helper(host) else keys:
+            if _login(file.auths[key], _named(key, file.name)) not in {None, login}:
+                return f"{file.name} has another for {'/'.join(filter(None, (host, _split(key)[1])))}"
+        name = "" if ours else file.helper_or_store(host)
+        with suppress(HelperFailed):  # then it is passed over
+            if name and _held(Helper(name), host) not in {None, login}:
+                return f"{Helper(name).program} has another for {host}"
+    return ""
 
 
 def forget_login(host: str) -> bool:
@@ -194,7 +229,7 @@ class _AuthFile:
         """The login for the most specific namespace that ``path`` is in."""
         for namespace in _namespaces(path):
             for key in self.keys(host, namespace):
-                if login := _login(self.auths[key], f"the login for {redacted(key)} in {self.name}"):
+                if login := _login(self.auths[key], _named(key, self.name)):
                     return login
         return None
 
@@ -225,6 +260,11 @@ def _namespaces(path: str) -> Iterator[str]:
     yield ""
 
 
+def _named(key: str, file: str) -> str:
+    """What errors call an entry of ``auths``."""
+    return f"the login for {redacted(key)} in {file}"
+
+
 def _login(entry: Mapping[str, str], what: str) -> Login | None:
     """An entry of ``auths``; an empty one is None."""
     user, password, token = entry["username"], entry["password"], entry["identitytoken"]
@@ -251,6 +291,13 @@ def _entry(login: Login) -> dict[str, Json]:
         raise UsageError("the user name or the password is not UTF-8") from None
     token: dict[str, Json] = {"identitytoken": login.identity_token} if login.identity_token else {}
     return {"auth": auth, **token}
+
+
+def _files() -> tuple[_AuthFile, ...]:
+    """All that may hold logins and is not empty, in the order of its weight."""
+    given = os.environ.get("DOCKER_AUTH_CONFIG", "").encode("utf-8", "surrogateescape")
+    found = [_parse(given, "DOCKER_AUTH_CONFIG"), *map(_read, _places())]
+    return tuple(file for file in found if file.content)
 
 
 def _places() -> list[Path]:
@@ -314,7 +361,7 @@ def _parse(data: bytes, name: str) -> _AuthFile:
     try:
         content = load_object(data, name) if data.strip() else {}
         auths = as_object(content.get("auths"), f"auths in {name}")
-        entries = {key: as_object(value, f"the login for {redacted(key)} in {name}") for key, value in auths.items()}
+        entries = {key: as_object(value, _named(key, name)) for key, value in auths.items()}
         return _AuthFile(
             name,
             content,
