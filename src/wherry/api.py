@@ -39,6 +39,7 @@ __all__ = [
     "ProjectOptions",
     "Transferred",
     "build",
+    "copy",
     "default_store",
     "images",
     "login",
@@ -310,7 +311,7 @@ def prune(
 
 @dataclass(frozen=True, slots=True)
 class Transferred:
-    """What went to a registry or came from one: the references that mean it, its digest there, the bytes moved."""
+    """What went to a place or came from one: the names that mean it, its digest there, the bytes that moved."""
 
     names: tuple[str, ...]
     digest: str
@@ -330,26 +331,61 @@ def push(
     What a registry has is not sent again. ``insecure`` are registries (``host[:port]``) that may do without TLS.
     Raises :class:`~wherry.errors.WherryError`; then no tag of the repository at fault was changed.
     """
-    from wherry.sinks.registry import push_image
+    from wherry.sinks.registry import push as send
+    from wherry.sources.content import content_of, reading
+    from wherry.store.listing import find_descriptor
 
     references = [_destination(text) for text in dict.fromkeys(destinations or (name,))]
-    by_repository: dict[tuple[str, str], list[str]] = {}
-    for reference in references:
-        by_repository.setdefault((reference.host, reference.path), []).append(reference.tag)
     reporter = Reporter(listener)
-    sent = 0
     with (
         _using(store) as opened,
         Registries(insecure=insecure) as registries,
         supplying(opened, registries, reporter) as supply,
     ):
         opened.scratch()  # says to other processes that the store is in use
-        image = find(name, opened)
-        for (host, path), tags in by_repository.items():
-            repository = registries.destination(Reference(host, path, tags[0]))
-            with reporter.step(f"push to {repository.name}") as task:
-                sent += push_image(image, repository, tags, opened, supply, task)
-    return Transferred(tuple(reference.familiar for reference in references), image.digest, sent)
+        content = content_of(find_descriptor(opened, name), reading(opened.blobs))
+        sent = send(content, references, registries, opened, supply, reporter)
+    return Transferred(tuple(reference.familiar for reference in references), content.top.digest, sent)
+
+
+def copy(
+    source: str,
+    destinations: Sequence[str],
+    *,
+    platform: Platform | None = None,
+    insecure: Sequence[str] = (),
+    store: Store | None = None,
+    listener: Listener | None = None,
+) -> tuple[Transferred, ...]:
+    """Bring what ``source`` is to ``destinations``, byte for byte: an index with all that it lists.
+
+    Both are addresses in skopeo's words (``docker://NAME``, ``oci:DIR:TAG``, ``oci-archive:FILE:TAG``,
+    ``docker-archive:FILE:NAME``, ``docker-daemon:NAME``) or names in the store. ``platform`` takes one image out of an
+    index; Docker's archives and daemons hold no more than one, for this machine if nothing else is said.
+
+    Gives what is at each place now; names of one place are one transfer. Raises
+    :class:`~wherry.errors.WherryError`; then the names at the place at fault mean what they did.
+    """
+    from wherry.sinks.target import parse_targets, write
+    from wherry.sources.address import content_at, parse_address
+
+    address, targets = parse_address(source), parse_targets(destinations)
+    reporter = Reporter(listener)
+    with (
+        _using(store) as opened,
+        Registries(insecure=insecure) as registries,
+        supplying(opened, registries, reporter) as supply,
+    ):
+        opened.scratch()  # says to other processes that the store is in use
+        with reporter.step(f"find {address}") as task:
+            content, taken = content_at(address, platform, registries, opened, task)
+            task.detail = content.top.digest[:19]
+        done = []
+        for target in targets:
+            written = write(content, target, registries, opened, supply, listener)
+            size = written.bytes + (taken if target.transport == "store" else 0)
+            done.append(Transferred(target.texts, written.digest, size))
+    return tuple(done)
 
 
 def pull(

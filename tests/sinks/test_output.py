@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from wherry.errors import UsageError
-from wherry.image import Platform
+from wherry.image import Platform, Reference
 from wherry.layers.compression import Compression
 from wherry.sinks import Output, check_outputs, parse_output
 from wherry.sinks.annotations import Annotation
+from wherry.sinks.output import pushed
 
 
 def test_a_bare_path_is_a_local_directory() -> None:
@@ -68,6 +69,44 @@ def test_annotations_keep_the_case_of_their_names() -> None:
     )
 
 
+def test_what_is_pushed_is_a_registry_output_or_an_image_that_is_to_be_pushed() -> None:
+    assert parse_output("type=registry") == Output("registry", push=True)
+    assert parse_output("type=image,push=true,name=a/b:1") == Output("image", names=("a/b:1",), push=True)
+    assert not parse_output("type=image,push=false").push
+
+
+def test_it_goes_to_its_own_names_or_else_to_those_of_the_image() -> None:
+    own = parse_output('type=registry,"name=example.com/a:1,b"')
+    assert list(map(str, pushed(own, ["c"]))) == ["example.com/a:1", "docker.io/library/b:latest"]
+    assert list(map(str, pushed(parse_output("type=registry"), ["c:2"]))) == ["docker.io/library/c:2"]
+
+
+def test_by_digest_it_goes_to_repositories() -> None:
+    output = parse_output("type=registry,push-by-digest=true,name=localhost:5000/a")
+    assert pushed(output, ["c:2"]) == (Reference("localhost:5000", "a"),)
+
+
+@pytest.mark.parametrize(
+    ("text", "names", "words"),
+    [
+        ("type=registry", [], "-t HOST/NAME:TAG"),
+        ("type=image,push=true", [], "-t HOST/NAME:TAG"),
+        (f"type=registry,name=a@sha256:{64 * '0'}", [], "it has a digest"),
+        ("type=registry,push-by-digest=true", ["a:1"], "name=HOST/NAME"),
+        ("type=registry,push-by-digest=true,name=localhost:5000/a:1", [], "it has a tag"),
+    ],
+)
+def test_a_push_to_nowhere_is_refused_before_the_build(text: str, names: list[str], words: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        check_outputs([parse_output(text)], names=names)
+    assert words in str(caught.value)
+
+
+def test_a_push_needs_the_network() -> None:
+    with pytest.raises(UsageError, match="--offline allows none"):
+        check_outputs([parse_output("type=registry")], names=["a"], offline=True)
+
+
 def test_keys_do_not_care_about_case() -> None:
     assert parse_output("TYPE=oci,Dest=X") == Output("oci", "X")
 
@@ -94,8 +133,11 @@ def test_keys_do_not_care_about_case() -> None:
         ("type=oci,dest=x,annotation-manfest.a=b", "Did you mean 'manifest'?"),
         ("type=oci,dest=x,annotation=b", "not an annotation"),
         ("type=tar,dest=x,annotation.a=b", "no 'annotation.a'"),
-        ("type=registry,name=a", "cannot be written so"),
-        ("type=image,name=a,push=true", "cannot be written so"),
+        ("type=registry,dest=x", "no 'dest'"),
+        ("type=registry,push-by-digest=perhaps", "neither true nor false"),
+        ("type=registry,compression=lz4", "Choose gzip, zstd or uncompressed"),
+        ("type=image,name=a,push-by-digest=true", "push=true"),
+        ("type=oci,dest=x,push=true", "no 'push'"),
         ('type=oci,"dest=x', "CSV"),
     ],
 )

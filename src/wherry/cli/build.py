@@ -47,10 +47,10 @@ class _Build(click.Command):
     "outputs",
     multiple=True,
     metavar="TYPE,DEST",
-    help="Where else the image goes: type=oci|docker|local|tar,dest=PATH.",
+    help="Where else the image goes: type=oci|docker|local|tar,dest=PATH or type=registry.",
 )
 @click.option("--load", is_flag=True, help="Load the image into docker or podman; short for -o type=docker.")
-@click.option("--push", is_flag=True, help="Send the image to the registries that its names say.")
+@click.option("--push", is_flag=True, help="Send the image to the registries that its names say; -o type=registry.")
 @insecure_option
 @click.option(
     "--platform",
@@ -190,7 +190,8 @@ def command(
     from wherry.layers.compression import Compression
     from wherry.plan import Indexes
 
-    wanted = _outputs((*outputs, "type=docker") if load else outputs)
+    short_for = {"type=docker": load, "type=registry": push}
+    wanted = _outputs((*outputs, *(text for text, asked in short_for.items() if asked)))
     written = [*(output.dest for output in wanted if output.dest not in {"", "-"}), iidfile, metadata_file]
     leave_out = _inside(Path(path), [Path(one) for one in written if one])
     chosen = tuple(wherry.Platform.parse(one) for given in platforms for one in given.split(","))
@@ -272,8 +273,7 @@ def command(
         with wherry.open_store(store) as opened:
             _show(wherry.plans(path, request, options=options, store=opened), print_)
         return 0
-    _check(wanted, chosen)
-    _check_push(push, tags, offline=offline)
+    _check(wanted, chosen, tags, offline=offline)
     style = "quiet" if quiet else style
     start = time.monotonic()
     with (
@@ -299,7 +299,9 @@ def command(
             from wherry.sinks import export
 
             for output in wanted:
-                image = export(result.image, output, names=result.names, store=opened, listener=listener)
+                image = export(
+                    result.image, output, names=result.names, store=opened, insecure=insecure, listener=listener
+                )
         if iidfile or metadata_file:
             from wherry.sinks import write_image_id, write_metadata
 
@@ -308,8 +310,6 @@ def command(
             if metadata_file:
                 bases = [(base.name, base.platform, base.digest) for base in result.bases]
                 write_metadata(metadata_file, image, result.names, bases)
-        if push:
-            wherry.push(result.image.digest, result.names, insecure=insecure, store=opened, listener=listener)
     if quiet:
         # Standard output may have had an archive.
         click.echo(result.image.id, err=any(output.dest == "-" for output in wanted))
@@ -318,14 +318,6 @@ def command(
     else:
         click.echo(_summary(result, time.monotonic() - start), err=True)
     return 0
-
-
-def _check_push(push: bool, tags: tuple[str, ...], *, offline: bool) -> None:
-    """Refuse, before anything is built, what cannot be pushed then."""
-    if push and not tags:
-        raise UsageError("--push: the image has no name", hint="Say where it goes: -t HOST/NAME:TAG.")
-    if push and offline:
-        raise UsageError("--push needs the network, and --offline allows none")
 
 
 def _show(plans: tuple[Plan, ...], form: str) -> None:
@@ -408,20 +400,22 @@ def _stop_children() -> None:
 
 
 def _outputs(texts: tuple[str, ...]) -> list[Output]:
-    """The outputs that were asked for."""
+    """The outputs that were asked for; what is pushed comes last, when all else is done."""
     if not texts:
         return []
     from wherry.sinks import parse_output
 
-    return [parse_output(text) for text in texts]
+    return sorted(map(parse_output, texts), key=lambda output: output.push)
 
 
-def _check(outputs: list[Output], platforms: tuple[wherry.Platform, ...]) -> None:
+def _check(
+    outputs: list[Output], platforms: tuple[wherry.Platform, ...], names: tuple[str, ...], *, offline: bool
+) -> None:
     """Find out before anything is built what cannot be written."""
     if outputs:
         from wherry.sinks import check_outputs
 
-        check_outputs(outputs, platforms)
+        check_outputs(outputs, platforms, names, offline=offline)
 
 
 def _inside(context: Path, written: list[Path]) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from wherry.version import VERSION
 
 _COMMANDS = {
     "build": "Build an image of the project in a folder.",
+    "copy": "Bring an image from anywhere to anywhere else.",
     "images": "List the images in the store.",
     "login": "Keep a login for a registry.",
     "logout": "Forget the login for a registry.",

@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import IO
 
 from wherry.errors import StoreError
-from wherry.image import Digest, Image, Index, Layer, Reference
+from wherry.image import Descriptor, Digest, Image, Index, Reference
 from wherry.image.digest import encoded
 from wherry.image.json import Json, dump
 from wherry.image.mediatype import OCI_INDEX
 from wherry.layers import tar
 from wherry.layers.entry import Entry
+from wherry.sources.content import Content
 from wherry.store.blobs import Blobs
 from wherry.store.names import REF_NAME
 
@@ -26,37 +27,27 @@ LAYOUT = b'{"imageLayoutVersion":"1.0.0"}'
 _PIECE = 1 << 20
 
 Advance = Callable[[int], None]
-Content = bytes | Path
+Data = bytes | Path
 
 
-def contents(image: Image | Index, blobs: Blobs) -> dict[Digest, Content]:
-    """Every blob of ``image``: manifests and configs as bytes, layers as files. Raises :class:`StoreError`."""
-    images = image.images if isinstance(image, Index) else (image,)
-    found: dict[Digest, Content] = {}
-    blobs.bring(layer.descriptor.digest for one in images for layer in one.layers)
-    for one in images:
-        found |= {layer.descriptor.digest: layer_file(layer, blobs) for layer in one.layers}
-    for one in images:
-        found[one.id] = one.config_bytes
-        found[one.digest] = one.manifest_bytes
-    found[image.digest] = image.manifest_bytes
-    return found
+def files(parts: Iterable[Descriptor], blobs: Blobs) -> dict[Digest, Path]:
+    """The files that hold ``parts``, fetched if need be. Raises :class:`StoreError`."""
+    wanted = {part.digest: part for part in parts}
+    blobs.bring(wanted)
+    return {digest: blob_file(part, blobs) for digest, part in wanted.items()}
 
 
-def layer_file(layer: Layer, blobs: Blobs) -> Path:
-    """The file that holds ``layer``. Raises :class:`StoreError` if it is not there as it should be."""
-    path = blobs.file(layer.descriptor.digest)
-    if not path.is_file() or path.stat().st_size != layer.descriptor.size:
-        raise StoreError(
-            f"layer {layer.descriptor.digest} is missing from the store, or damaged there", hint="Build again."
-        )
+def blob_file(part: Descriptor, blobs: Blobs) -> Path:
+    """The file that holds ``part``. Raises :class:`StoreError` if it is not there as it should be."""
+    path = blobs.file(part.digest)
+    if not path.is_file() or path.stat().st_size != part.size:
+        raise StoreError(f"blob {part.digest} is missing from the store, or damaged there", hint="Build again.")
     return path
 
 
-def descriptors(image: Image | Index, names: Sequence[str]) -> list[dict[str, Json]]:
+def entries(image: Image | Index, names: Sequence[str]) -> list[Descriptor]:
     """What index.json lists: the image once for each name, with the name as containerd and BuildKit note it."""
-    described = [image.descriptor.annotated(_named(name)) for name in names] or [image.descriptor]
-    return [descriptor.to_json() for descriptor in described]
+    return [image.descriptor.annotated(_named(name)) for name in names] or [image.descriptor]
 
 
 def _named(name: str) -> dict[str, str]:
@@ -70,21 +61,26 @@ def index_json(manifests: Iterable[Json]) -> bytes:
 
 
 def write_oci_archive(
-    file: IO[bytes], image: Image | Index, names: Sequence[str], blobs: Blobs, advance: Advance
+    file: IO[bytes], content: Content, listed: Sequence[Descriptor], blobs: Blobs, advance: Advance
 ) -> None:
-    """Write ``image`` to ``file`` as an OCI image layout in a tar."""
-    documents = {"index.json": index_json(descriptors(image, names)), "oci-layout": LAYOUT}
-    _write(file, documents, contents(image, blobs), advance)
+    """Write ``content`` to ``file`` as an OCI image layout in a tar, whose index.json has ``listed``."""
+    documents = {"index.json": index_json(one.to_json() for one in listed), "oci-layout": LAYOUT}
+    _write(file, documents, files(content.parts, blobs), advance)
 
 
-def write_docker_archive(file: IO[bytes], image: Image, names: Sequence[str], blobs: Blobs, advance: Advance) -> None:
-    """Write ``image`` to ``file`` in the form that ``docker load`` of any age reads; also an OCI archive."""
+def write_docker_archive(
+    file: IO[bytes], image: Image, content: Content, names: Sequence[str], blobs: Blobs, advance: Advance
+) -> None:
+    """Write ``image``, which is ``content``, to ``file`` in the form that ``docker load`` of any age reads.
+
+    It is an OCI archive, too.
+    """
     documents = {
-        "index.json": index_json(descriptors(image, names)),
+        "index.json": index_json(one.to_json() for one in entries(image, names)),
         "manifest.json": dump([_docker_manifest(image, names)]),
         "oci-layout": LAYOUT,
     }
-    _write(file, documents, contents(image, blobs), advance)
+    _write(file, documents, files(content.parts, blobs), advance)
 
 
 def _docker_manifest(image: Image, names: Sequence[str]) -> Json:
@@ -99,7 +95,7 @@ def _path(digest: Digest) -> str:
     return f"blobs/sha256/{encoded(digest)}"
 
 
-def _write(file: IO[bytes], documents: Mapping[str, bytes], blobs: Mapping[Digest, Content], advance: Advance) -> None:
+def _write(file: IO[bytes], documents: Mapping[str, bytes], blobs: Mapping[Digest, Data], advance: Advance) -> None:
     # The documents come first: who reads a stream knows what to look for before it goes by.
     for name, data in documents.items():
         _add(file, name, data, advance)
@@ -110,7 +106,7 @@ def _write(file: IO[bytes], documents: Mapping[str, bytes], blobs: Mapping[Diges
     file.write(tar.END)
 
 
-def _add(file: IO[bytes], name: str, content: Content, advance: Advance) -> None:
+def _add(file: IO[bytes], name: str, content: Data, advance: Advance) -> None:
     size = len(content) if isinstance(content, bytes) else content.stat().st_size
     file.write(tar.header(Entry(name, "file", size=size)))
     written = copy(content, file, advance)
@@ -119,7 +115,7 @@ def _add(file: IO[bytes], name: str, content: Content, advance: Advance) -> None
     file.write(tar.padding(size))
 
 
-def copy(content: Content, file: IO[bytes], advance: Advance) -> int:
+def copy(content: Data, file: IO[bytes], advance: Advance) -> int:
     """Write ``content`` to ``file``; gives the number of bytes."""
     if isinstance(content, bytes):
         file.write(content)

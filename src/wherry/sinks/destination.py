@@ -38,13 +38,12 @@ def opened(dest: str) -> Iterator[IO[bytes]]:
     Missing parents are made. What is no regular file (a pipe, a device) is written as it is.
     Raises :class:`UsageError` for a terminal or a directory, :class:`WherryError` for what cannot be written.
     """
+    expect_file(dest)
     if dest == STDOUT:
         with _standard_output() as file:
             yield file
         return
     path = Path(os.path.realpath(dest))  # a link stays, what it names is replaced
-    if path.is_dir():
-        raise UsageError(f"{dest} is a directory", hint="Name a file.")
     with writing(dest):
         if _is_special(path):
             with path.open("wb", buffering=0) as file:
@@ -62,6 +61,17 @@ def opened(dest: str) -> Iterator[IO[bytes]]:
             temporary.unlink(missing_ok=True)
 
 
+def expect_file(dest: str) -> None:
+    """Raise :class:`UsageError` if ``dest`` cannot be written as a file: a directory, a terminal."""
+    if dest == STDOUT:
+        if sys.stdout is None:
+            raise UsageError("there is no standard output to write to")
+        if sys.stdout.isatty():
+            raise UsageError("an archive is not for the terminal", hint="Name a file, or pipe it.")
+    elif Path(dest).is_dir():
+        raise UsageError(f"{dest} is a directory", hint="Name a file.")
+
+
 def write_file(path: Path, data: bytes) -> None:
     """Put ``data`` at ``path``, whole or not at all."""
     with opened(str(path)) as file:
@@ -70,10 +80,6 @@ def write_file(path: Path, data: bytes) -> None:
 
 @contextmanager
 def _standard_output() -> Iterator[IO[bytes]]:
-    if sys.stdout is None:
-        raise UsageError("there is no standard output to write to")
-    if sys.stdout.isatty():
-        raise UsageError("an archive is not for the terminal", hint="Name a file with dest=FILE, or pipe it.")
     with writing("standard output"):
         sys.stdout.flush()
         yield sys.stdout.buffer

@@ -7,46 +7,63 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from wherry.errors import UsageError
-from wherry.image import Digest, Image, Index
+from wherry.image import Descriptor, Digest
 from wherry.image.digest import encoded
 from wherry.image.json import Json, as_list, as_object, load_object
-from wherry.sinks.archive import LAYOUT, Advance, Content, contents, copy, descriptors, index_json
+from wherry.sinks.archive import LAYOUT, Advance, Data, copy, files, index_json
 from wherry.sinks.destination import opened, write_file, writing
+from wherry.sources.content import Content
 from wherry.store.blobs import Blobs
 from wherry.store.names import REF_NAME
 
 
-def write_layout(dest: str, image: Image | Index, names: Sequence[str], blobs: Blobs, advance: Advance) -> None:
-    """Add ``image`` to the layout in the directory ``dest``, made if it is not there.
+def write_layout(root: Path, content: Content, listed: Sequence[Descriptor], blobs: Blobs, advance: Advance) -> int:
+    """Add ``content`` to the layout in the directory ``root``, whose index.json will have ``listed``.
 
-    Other images in it stay; those of the same tags are replaced. The new image shows when all of it is there.
-    Raises :class:`UsageError` if the directory holds something else.
+    Gives the bytes that were written; what the layout has is not fetched. See :func:`add_to_layout`.
     """
-    add_to_layout(Path(dest), contents(image, blobs), descriptors(image, names), advance)
+    lacking = [part for part in content.parts if not _has(root, part.digest, part.size)]
+    advance(sum(part.size for part in content.parts) - sum(part.size for part in lacking))
+    return add_to_layout(root, files(lacking, blobs), [one.to_json() for one in listed], advance)
 
 
 def add_to_layout(
-    root: Path, blobs: Mapping[Digest, Content], listed: Sequence[Mapping[str, Json]], advance: Advance
-) -> None:
-    """As :func:`write_layout`, for any ``blobs``; ``listed`` are the descriptors that index.json gets."""
-    dest = str(root)
-    with writing(dest):
-        if root.exists() and not root.is_dir():
-            raise UsageError(f"{dest} is a file", hint="Name a directory.")
-        if root.is_dir() and not (root / "oci-layout").exists() and any(root.iterdir()):
-            raise UsageError(f"{dest} is neither empty nor an image layout", hint="Name a new directory.")
-        folder = root / "blobs" / "sha256"
+    root: Path, blobs: Mapping[Digest, Data], listed: Sequence[Mapping[str, Json]], advance: Advance
+) -> int:
+    """Add ``blobs`` to the layout in the directory ``root``, made if it is not there, and ``listed`` to its index.json.
+
+    Other images in it stay; those of the same tags are replaced. The new ones show when all of them is there.
+    Gives the bytes that were written. Raises :class:`UsageError` if the directory holds something else.
+    """
+    expect_layout(root)
+    folder = root / "blobs" / "sha256"
+    with writing(root):
         folder.mkdir(parents=True, exist_ok=True)
-    for digest, content in blobs.items():
-        path = folder / encoded(digest)
-        size = len(content) if isinstance(content, bytes) else content.stat().st_size
-        if path.is_file() and path.stat().st_size == size:
+    written = 0
+    for digest, data in blobs.items():
+        size = len(data) if isinstance(data, bytes) else data.stat().st_size
+        if _has(root, digest, size):
             advance(size)
             continue
-        with opened(str(path)) as file:
-            copy(content, file, advance)
+        with opened(str(folder / encoded(digest))) as file:
+            written += copy(data, file, advance)
     write_file(root / "oci-layout", LAYOUT)
     write_file(root / "index.json", index_json(_with(_listed(root / "index.json"), listed)))
+    return written
+
+
+def expect_layout(root: Path) -> None:
+    """Raise :class:`UsageError` if what is at ``root`` is no place for a layout."""
+    with writing(root):
+        if root.exists() and not root.is_dir():
+            raise UsageError(f"{root} is a file", hint="Name a directory.")
+        if root.is_dir() and not (root / "oci-layout").exists() and any(root.iterdir()):
+            raise UsageError(f"{root} is neither empty nor an image layout", hint="Name a new directory.")
+
+
+def _has(root: Path, digest: Digest, size: int) -> bool:
+    path = root / "blobs" / "sha256" / encoded(digest)
+    return path.is_file() and path.stat().st_size == size
 
 
 def _listed(path: Path) -> list[Json]:

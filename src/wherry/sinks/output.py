@@ -16,7 +16,7 @@ from wherry.layers.compression import Compression
 if TYPE_CHECKING:
     from wherry.sinks.annotations import Annotation
 
-Kind = Literal["oci", "docker", "local", "tar", "image", "cacheonly"]
+Kind = Literal["oci", "docker", "local", "tar", "image", "registry", "cacheonly"]
 
 STDOUT = "-"
 
@@ -26,11 +26,12 @@ _KEYS: Mapping[Kind, frozenset[str]] = {
     "docker": _IMAGE_KEYS | {"dest", "tar"},
     "local": frozenset({"dest", "platform-split"}),
     "tar": frozenset({"dest", "platform-split"}),
-    "image": _IMAGE_KEYS,
+    "image": _IMAGE_KEYS | {"push", "push-by-digest"},
+    "registry": _IMAGE_KEYS | {"push-by-digest"},
     "cacheonly": frozenset(),
 }
 _ALL_KEYS = frozenset({"type"}).union(*_KEYS.values())
-_ANNOTATED: frozenset[Kind] = frozenset({"oci", "docker", "image"})
+_ANNOTATED: frozenset[Kind] = frozenset({"oci", "docker", "image", "registry"})
 _TRUE = {"1", "t", "true"}
 _FALSE = {"0", "f", "false"}
 
@@ -42,7 +43,8 @@ class Output:
     ``dest`` is a path or ``-`` for standard output; empty, a ``docker`` output is loaded into the daemon and an
     ``image`` output kept in the store. ``tar`` false makes an ``oci`` output a directory. ``compression`` changes
     layers that are compressed otherwise, all of them if ``force_compression``. ``split`` puts each platform of
-    a root filesystem into a folder of its own; None: if there are several.
+    a root filesystem into a folder of its own; None: if there are several. ``push`` sends an image to the registries
+    that its names say; ``by_digest`` without any tag.
     """
 
     kind: Kind
@@ -53,6 +55,8 @@ class Output:
     force_compression: bool = False
     annotations: tuple[Annotation, ...] = ()
     split: bool | None = None
+    push: bool = False
+    by_digest: bool = False
 
     @property
     def is_directory(self) -> bool:
@@ -92,7 +96,7 @@ def parse_output(text: str) -> Output:
     return output
 
 
-_HINT = "Write it as type=oci,dest=FILE with a type of oci, docker, local, tar or image."
+_HINT = "Write it as type=oci,dest=FILE with a type of oci, docker, local, tar, image or registry."
 
 
 def _kind(name: str, text: str) -> Kind:
@@ -101,8 +105,6 @@ def _kind(name: str, text: str) -> Kind:
     for kind in _KEYS:
         if kind == name:
             return kind
-    if name == "registry":
-        raise UsageError("type=registry cannot be written so yet", hint="Write --push and -t NAME.")
     raise UsageError(f"unknown output type {name!r}", hint=did_you_mean(name, _KEYS))
 
 
@@ -113,9 +115,6 @@ def _output(kind: Kind, values: Mapping[str, str], text: str) -> Output:
     for key, value in values.items():
         if key.lower().startswith("annotation") and kind in _ANNOTATED:
             annotations.append(annotation_of_key(key, value))
-        elif key in {"push", "push-by-digest"} and kind == "image":
-            if _bool(key, value):
-                raise UsageError(f"{key}=true cannot be written so yet", hint="Write --push and -t NAME.")
         elif key not in _KEYS[kind]:
             known = _KEYS[kind] | ({"annotation.NAME"} if kind in _ANNOTATED else set()) | {"type"}
             raise UsageError(f"output {text!r}: type={kind} has no {key!r}", hint=did_you_mean(key, known))
@@ -127,6 +126,10 @@ def _output(kind: Kind, values: Mapping[str, str], text: str) -> Output:
     names = tuple(name.strip() for name in values.get("name", "").split(",") if name.strip())
     for name in names:
         Reference.parse(name)
+    push = kind == "registry" or _bool("push", values.get("push", "false"))
+    by_digest = _bool("push-by-digest", values.get("push-by-digest", "false"))
+    if by_digest and not push:
+        raise UsageError("push-by-digest=true: nothing is pushed", hint="Write push=true beside it, or type=registry.")
     return Output(
         kind,
         dest=values.get("dest", ""),
@@ -136,6 +139,8 @@ def _output(kind: Kind, values: Mapping[str, str], text: str) -> Output:
         force_compression=_bool("force-compression", values.get("force-compression", "false")),
         annotations=tuple(annotations),
         split=_bool("platform-split", values["platform-split"]) if "platform-split" in values else None,
+        push=push,
+        by_digest=by_digest,
     )
 
 
@@ -157,11 +162,36 @@ def _bool(key: str, value: str) -> bool:
     raise UsageError(f"{key}={value!r} is neither true nor false")
 
 
-def check_outputs(outputs: Sequence[Output], platforms: Sequence[Platform] = ()) -> None:
+def pushed(output: Output, names: Sequence[str]) -> tuple[Reference, ...]:
+    """Where an output that is pushed goes: to its own names, or else to ``names``, those of the image.
+
+    By digest it goes to repositories: references without a tag. Raises :class:`UsageError` for names that do not do.
+    """
+    names = output.names if output.by_digest else output.names or names
+    form = "name=HOST/NAME" if output.by_digest else "-t HOST/NAME:TAG"
+    if not names:
+        raise UsageError(
+            f"type={output.kind}: the image has no name to be pushed to", hint=f"Say where it goes: {form}."
+        )
+    found = []
+    for name in names:
+        reference = Reference.parse(name)
+        tagged = ":" in name.rpartition("/")[2]
+        if reference.digest or (tagged and output.by_digest):
+            what = "digest" if reference.digest else "tag, and is to be pushed by digest"
+            raise UsageError(f"cannot push to {name!r}: it has a {what}", hint=f"Say where it goes: {form}.")
+        found.append(replace(reference, tag="") if output.by_digest else reference)
+    return tuple(found)
+
+
+def check_outputs(
+    outputs: Sequence[Output], platforms: Sequence[Platform] = (), names: Sequence[str] = (), *, offline: bool = False
+) -> None:
     """Find out before the build what cannot work after it.
 
     Raises :class:`UsageError` for a terminal as an archive, two outputs to standard output or to one file, a
-    directory where a file goes or the other way round, and several platforms for ``type=docker``.
+    directory where a file goes or the other way round, several platforms for ``type=docker``, and a push that ``names``
+    and the output's own do not say the place of, or that there is no network for.
     """
     taken: set[str] = set()
     for output in outputs:
@@ -171,6 +201,10 @@ def check_outputs(outputs: Sequence[Output], platforms: Sequence[Platform] = ())
                 f"type=docker holds one platform, not {', '.join(map(str, platforms))}",
                 hint="Write type=oci for several platforms, or choose one with --platform.",
             )
+        if output.push:
+            pushed(output, names)
+            if offline:
+                raise UsageError("a push needs the network, and --offline allows none")
         if not output.dest:
             continue
         place = output.dest if output.dest == STDOUT else os.path.realpath(output.dest)

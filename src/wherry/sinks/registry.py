@@ -2,40 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
-from wherry.events import Task
-from wherry.image import Descriptor, Image, Index
-from wherry.image.digest import digest_of
-from wherry.image.mediatype import OCI_CONFIG
+from wherry.events import Reporter, Task
+from wherry.image import Descriptor, Reference
+from wherry.registry.registries import Registries
 from wherry.registry.repository import Manifest, Repository
 from wherry.registry.upload import mount, upload
+from wherry.sources.content import Content
 from wherry.sources.supply import REPOSITORY, Supply
 from wherry.store import Store
 from wherry.store.origins import Origin
 
 
-def push_image(
-    image: Image | Index, repository: Repository, tags: Sequence[str], store: Store, supply: Supply, task: Task
+def push(
+    content: Content,
+    references: Iterable[Reference],
+    registries: Registries,
+    store: Store,
+    supply: Supply,
+    work: Reporter | Task,
 ) -> int:
-    """Send ``image``, and let each of ``tags`` mean it; gives the bytes that were sent.
+    """Send ``content``, and let each of ``references`` mean it; gives the bytes that were sent.
 
+    Several tags of a repository are one transfer, a part of ``work``; a reference without a tag names nothing: its
+    image is for whoever knows the digest.
     What the registry has is not sent; what another repository of it has, it takes from there; and only what is not in
     ``store`` and at another registry comes here first. Raises :class:`~wherry.errors.NetworkError` for what is refused,
-    :class:`~wherry.errors.StoreError` for a blob that cannot be had; then no tag has been changed.
+    :class:`~wherry.errors.StoreError` for a blob that cannot be had; then no tag of that repository has been changed.
     """
-    images = image.images if isinstance(image, Index) else (image,)
-    sent = send_blobs([part for one in images for part in _parts(one)], repository, store, supply, task)
-    if isinstance(image, Index):
-        for one in images:
-            repository.put_manifest(one.digest, _manifest(one))
-    for tag in tags or (image.digest,):
-        repository.put_manifest(tag, _manifest(image))
+    tags: dict[Reference, list[str]] = {}
+    for reference in references:
+        tags.setdefault(Reference(reference.host, reference.path), []).append(reference.tag or content.top.digest)
+    sent = 0
+    for place, names in tags.items():
+        repository = registries.destination(place)
+        with work.step(f"push to {repository.name}") as task:
+            sent += send_blobs(content.blobs, repository, store, supply, task)
+            for one in content.manifests[:-1]:
+                repository.put_manifest(one.digest, _manifest(one, store))
+            for name in dict.fromkeys(names):
+                repository.put_manifest(name, _manifest(content.top, store))
     return sent
 
 
 def send_blobs(parts: Iterable[Descriptor], repository: Repository, store: Store, supply: Supply, task: Task) -> int:
-    """See to it that ``repository`` has these blobs, as :func:`push_image` does; gives the bytes that were sent."""
+    """See to it that ``repository`` has these blobs, as :func:`push` does; gives the bytes that were sent."""
     wanted = {part.digest: part for part in parts}
     task.expect(sum(part.size for part in wanted.values()))
 
@@ -64,11 +76,5 @@ def _neighbour(origin: Origin, repository: Repository) -> str:
     return path if same and path != repository.endpoint.path else ""
 
 
-def _parts(image: Image) -> tuple[Descriptor, ...]:
-    """The blobs that an image consists of, beside its manifest."""
-    config = image.config_bytes
-    return Descriptor(OCI_CONFIG, digest_of(config), len(config)), *(layer.descriptor for layer in image.layers)
-
-
-def _manifest(image: Image | Index) -> Manifest:
-    return Manifest(image.descriptor.media_type, image.manifest_bytes)
+def _manifest(descriptor: Descriptor, store: Store) -> Manifest:
+    return Manifest(descriptor.media_type, store.blobs.read(descriptor.digest))

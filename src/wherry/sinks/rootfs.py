@@ -16,7 +16,7 @@ from wherry.image import Image, Index, Platform
 from wherry.layers import tar
 from wherry.layers.entry import Entry
 from wherry.layers.merge import merged
-from wherry.sinks.archive import layer_file
+from wherry.sinks.archive import blob_file
 from wherry.sinks.destination import writing
 from wherry.store.blobs import Blobs
 from wherry.store.files import remove_tree
@@ -42,7 +42,7 @@ def _folder(platform: Platform) -> str:
 
 
 def _layers(image: Image, blobs: Blobs) -> list[Path]:
-    return [layer_file(layer, blobs) for layer in image.layers]
+    return [blob_file(layer.descriptor, blobs) for layer in image.layers]
 
 
 def write_tar(file: IO[bytes], image: Image | Index, blobs: Blobs, *, split: bool | None, advance: Advance) -> None:

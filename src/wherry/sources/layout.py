@@ -8,8 +8,8 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import IO, BinaryIO, Protocol, cast
 
@@ -18,17 +18,19 @@ from wherry.events import Task
 from wherry.image import Descriptor, Digest, Image, ImageConfig, Index, Layer, Platform, Reference, parse_digest
 from wherry.image.digest import digest_of
 from wherry.image.json import as_list, as_object, as_str, as_strings, load_object
-from wherry.image.mediatype import INDEXES, MANIFESTS
+from wherry.image.mediatype import INDEXES, MANIFESTS, OCI_MANIFEST
 from wherry.image.reference import nearest_name
 from wherry.layers.compression import Compression, compressor
 from wherry.layers.reader import decompressed
+from wherry.sources.content import Content, content_of, fits, fitting, of_images, unfit
+from wherry.sources.supply import LAYOUT
 from wherry.store import Store
 from wherry.store.names import name_of
+from wherry.store.origins import Origin
 
 _PIECE = 1 << 20
 _DOCUMENT = 16 << 20  # bytes of a manifest, an index or a config
 _CONTAINERD_NAME = "io.containerd.image.name"
-_DEPTH = 4  # indexes within indexes
 _ID = re.compile(r"[0-9a-f]{12,64}")
 
 
@@ -147,27 +149,6 @@ def choose(found: Image | Index, platform: Platform, name: str) -> Image:
     raise unfit(name, platform, [image.config.platform for image in images])
 
 
-def unfit(name: str, platform: Platform, have: Iterable[Platform]) -> UsageError:
-    """The error for an image called ``name`` that there is for other platforms alone."""
-    there = ", ".join(sorted({str(one) for one in have})) or "none"
-    return UsageError(f"{name} has no image for {platform}", hint=f"It has: {there}. Choose with --platform.")
-
-
-def of_images(platforms: Iterable[Platform]) -> list[Platform]:
-    """``platforms`` without those of what is no image: attestations beside one."""
-    return [one for one in platforms if one.os != "unknown"]
-
-
-def fits(have: Platform, wanted: Platform) -> bool:
-    """Whether an image for ``have`` is one for ``wanted``; a variant counts only if both name one."""
-    same = (have.os, have.architecture) == (wanted.os, wanted.architecture)
-    return same and (not have.variant or not wanted.variant or _variant(have) == _variant(wanted))
-
-
-def _variant(platform: Platform) -> str:
-    return "" if (platform.architecture, platform.variant) in {("arm64", "v8"), ("amd64", "v1")} else platform.variant
-
-
 # -- layouts and archives --------------------------------------------------------------------------------
 
 
@@ -240,33 +221,51 @@ class OciSource:
 
         Raises :class:`UsageError` if there is none, :class:`WherryError` if a blob is missing or altered.
         """
+        with self._opened(task) as layout:
+            content = layout.find(self._tag, platform)
+            layout.take(content)
+        image = self._store.load(content.top)
+        assert isinstance(image, Image)
+        return image
+
+    def content(self, platform: Platform | None, task: Task) -> tuple[Content, int]:
+        """All that the name means, or of it the image for ``platform``; and the bytes that were copied into the store.
+
+        Manifests are; the blobs of a directory stay there until somebody wants them.
+        """
+        with self._opened(task) as layout:
+            content = layout.find(self._tag, platform)
+            if self._is_archive:
+                return content, layout.take(content)
+            layout.lend(content, self._path.absolute())
+            return content, 0
+
+    @contextmanager
+    def _opened(self, task: Task) -> Iterator[_Layout]:
         if not self._is_archive and not (self._path / "index.json").is_file():
             raise UsageError(f"{self._path} is not an OCI image layout", hint="It has no index.json.")
-        with _archive(self._path, self._store) if self._is_archive else _as_context(_Folder(self._path)) as files:
-            return _Import(files, str(self._path), self._store, task).oci(self._tag, platform)
+        opened = _archive(self._path, self._store) if self._is_archive else nullcontext(_Folder(self._path))
+        with opened as files:
+            yield _Layout(files, str(self._path), self._store, task)
 
 
 class DockerArchive:
-    """``docker-archive:FILE[:NAME]``: what ``docker save`` writes."""
+    """``docker-archive:FILE[:NAME]``: what ``docker save`` writes. Errors call it ``what``."""
 
-    def __init__(self, location: str, store: Store, compression: Compression) -> None:
+    def __init__(self, location: str, store: Store, compression: Compression, what: str = "") -> None:
         self._path, self._name = _split(location)
+        self._what = what or str(self._path)
         self._store = store
         self._compression = compression
 
-    def image(self, platform: Platform, task: Task) -> Image:
+    def image(self, platform: Platform | None, task: Task) -> Image:
         """The image, copied into the store, its layers compressed.
 
         Raises :class:`UsageError` if it is for another platform, :class:`WherryError` if it is damaged.
         """
         with _archive(self._path, self._store) as files:
-            work = _Import(files, str(self._path), self._store, task)
-            return work.docker(self._name, platform, self._compression)
-
-
-@contextmanager
-def _as_context(files: Files) -> Iterator[Files]:
-    yield files
+            saved = _Saved(files, self._what, self._store, task)
+            return saved.image(self._name, platform, self._compression)
 
 
 def _split(location: str) -> tuple[Path, str]:
@@ -289,7 +288,7 @@ def _split(location: str) -> tuple[Path, str]:
 
 
 class _Import:
-    """Copies an image from ``files`` into the store."""
+    """Copies what is in ``files``, which errors call ``what``, into the store."""
 
     def __init__(self, files: Files, what: str, store: Store, task: Task) -> None:
         self._files = files
@@ -297,94 +296,108 @@ class _Import:
         self._store = store
         self._task = task
 
-    # -- OCI -------------------------------------------------------------------------------------
+    def _document(self, path: str) -> bytes:
+        with self._open(path) as file:
+            data = file.read(_DOCUMENT + 1)
+        if len(data) > _DOCUMENT:
+            raise WherryError(f"{self._what}: {path} is larger than {_DOCUMENT} bytes")
+        return data
 
-    def oci(self, tag: str, platform: Platform) -> Image:
+    def _open(self, path: str) -> IO[bytes]:
+        try:
+            return self._files.open(path)
+        except (FileNotFoundError, IsADirectoryError):
+            raise WherryError(f"{self._what} is not complete: it has no {path}") from None
+        except OSError as error:
+            raise WherryError(f"cannot read {path} of {self._what}: {error.strerror}") from error
+
+    def _check(self, found: str, wanted: str) -> None:
+        if found != wanted:
+            raise WherryError(
+                f"{self._what} is damaged: what should be {wanted} is {found}", hint="Nothing of it was kept."
+            )
+
+
+class _Layout(_Import):
+    """An OCI image layout."""
+
+    def find(self, name: str, platform: Platform | None) -> Content:
+        """What ``name`` means: all of it, or the image for ``platform``."""
+        chosen = self._chosen(name)
+        if platform is not None:
+            chosen = [fitting(chosen, platform, self._read, self._what)]
+        if len({one.digest for one in chosen}) > 1:
+            listed = ", ".join(f"{one.platform} ({one.digest})" if one.platform else one.digest for one in chosen)
+            raise UsageError(
+                f"{self._what} holds several images{f' called {name!r}' if name else ''}: {listed}",
+                hint="Choose one with --platform, or by its digest: write oci:DIR@DIGEST.",
+            )
+        return content_of(chosen[0], self._read)
+
+    def take(self, content: Content) -> int:
+        """Copy ``content`` into the store; gives the bytes of what it did not have."""
+        missing = [part for part in content.blobs if not self._store.blobs.has(part.digest)]
+        if not missing:
+            self._task.cached()
+        self._task.expect(sum(part.size for part in missing))
+        for part in missing:
+            self._copy(part)
+        self._keep(content)
+        return sum(part.size for part in missing)
+
+    def lend(self, content: Content, root: Path) -> None:
+        """Let the store know that the layout, at ``root``, has the blobs of ``content``, and copy the manifests."""
+        for part in content.blobs:
+            if not self._store.blobs.has(part.digest):
+                self._open(_blob_path(part.digest)).close()
+        self._store.origins.add(Origin(part.digest, f"{LAYOUT}{root}", part.size) for part in content.blobs)
+        self._keep(content)
+
+    def _keep(self, content: Content) -> None:
+        for manifest in content.manifests:
+            self._store.blobs.add(self._read(manifest))
+
+    def _chosen(self, name: str) -> list[Descriptor]:
+        """The entries that ``name`` means: of one image, as a rule a single one."""
         index = load_object(self._document("index.json"), f"{self._what}: index.json")
         named = [
             Descriptor.from_json(as_object(item, self._what)) for item in as_list(index.get("manifests"), self._what)
         ]
-        chosen = [one for one in named if not tag or tag in _called(one)]
-        if not chosen and tag.startswith("sha256:"):
-            chosen = [one for top in named for one in self._below(top, _DEPTH) if one.digest == tag]
+        chosen = [one for one in named if not name or name in _called(one)]
+        if not chosen and name.startswith("sha256:"):
+            indexes = [one for one in named if one.media_type in INDEXES]
+            below = [part for one in indexes for part in content_of(one, self._read).manifests]
+            chosen = [part for part in below if part.digest == name][:1]
+        names = sorted(filter(None, map(name_of, named)))
         if not chosen:
-            names = sorted(filter(None, map(name_of, named)))
             raise UsageError(
-                f"{self._what} has no image {tag!r}", hint=f"It has: {', '.join(names) or 'images without names'}."
+                f"{self._what} has no image {name!r}", hint=f"It has: {', '.join(names) or 'images without names'}."
             )
-        if not tag and len({name_of(one) for one in chosen}) > 1 and len({one.digest for one in chosen}) > 1:
-            names = sorted(filter(None, map(name_of, named)))
+        if not name and len({name_of(one) for one in chosen}) > 1 and len({one.digest for one in chosen}) > 1:
             raise UsageError(
                 f"{self._what} holds several images", hint=f"Choose one of {', '.join(names)}: write oci:DIR:NAME."
             )
-        manifests = [manifest for one in chosen for manifest in self._manifests(one, _DEPTH)]
-        platforms = [(manifest, self._platform(manifest)) for manifest in manifests]
-        fitting = [manifest for manifest, have in platforms if fits(have, platform)]
-        if not fitting:
-            raise unfit(self._what, platform, of_images(one for _, one in platforms))
-        return self._take(fitting[0])
+        return chosen
 
-    def _manifests(self, descriptor: Descriptor, depth: int) -> Iterator[Descriptor]:
-        if descriptor.media_type in MANIFESTS:
-            yield descriptor
-        elif descriptor.media_type in INDEXES and depth:
-            value = load_object(self._blob(descriptor), f"index {descriptor.digest}")
-            for item in as_list(value.get("manifests"), self._what):
-                yield from self._manifests(Descriptor.from_json(as_object(item, self._what)), depth - 1)
-
-    def _below(self, descriptor: Descriptor, depth: int) -> Iterator[Descriptor]:
-        """What an index names, and the indexes in it."""
-        if descriptor.media_type in INDEXES and depth:
-            value = load_object(self._blob(descriptor), f"index {descriptor.digest}")
-            for item in as_list(value.get("manifests"), self._what):
-                one = Descriptor.from_json(as_object(item, self._what))
-                yield one
-                yield from self._below(one, depth - 1)
-
-    def _platform(self, manifest: Descriptor) -> Platform:
-        if manifest.platform:
-            return manifest.platform
-        value = load_object(self._blob(manifest), f"manifest {manifest.digest}")
-        config = Descriptor.from_json(as_object(value.get("config"), self._what))
-        return ImageConfig.from_bytes(self._blob(config)).platform
-
-    def _take(self, manifest: Descriptor) -> Image:
-        data = self._blob(manifest)
-        value = load_object(data, f"manifest {manifest.digest}")
-        config = Descriptor.from_json(as_object(value.get("config"), self._what))
-        layers = [
-            Descriptor.from_json(as_object(item, self._what)) for item in as_list(value.get("layers"), self._what)
-        ]
-        missing = [layer for layer in layers if not self._store.blobs.has(layer.digest)]
-        if not missing:
-            self._task.cached()
-        self._task.expect(sum(layer.size for layer in missing))
-        for layer in missing:
-            self._copy(layer)
-        self._store.blobs.add(self._blob(config))
-        self._store.blobs.add(data)
-        found = self._store.load(manifest)
-        assert isinstance(found, Image)
-        return found
-
-    def _copy(self, layer: Descriptor) -> None:
-        with self._open(_blob_path(layer.digest)) as source, self._store.blobs.writer() as target:
-            hashed = hashlib.sha256()
+    def _copy(self, blob: Descriptor) -> None:
+        with self._open(_blob_path(blob.digest)) as source, self._store.blobs.writer() as target:
             while piece := source.read(_PIECE):
-                hashed.update(piece)
                 target.write(piece)
                 self._task.advance(len(piece))
-            self._check("sha256:" + hashed.hexdigest(), layer.digest)
+            self._check(target.digest, blob.digest)
             target.commit()
 
-    def _blob(self, descriptor: Descriptor) -> bytes:
+    def _read(self, descriptor: Descriptor) -> bytes:
         data = self._document(_blob_path(descriptor.digest))
-        self._check("sha256:" + hashlib.sha256(data).hexdigest(), descriptor.digest)
+        self._check(digest_of(data), descriptor.digest)
         return data
 
-    # -- Docker ----------------------------------------------------------------------------------
 
-    def docker(self, name: str, platform: Platform, compression: Compression) -> Image:
+class _Saved(_Import):
+    """What ``docker save`` writes (Docker image specification v1.2)."""
+
+    def image(self, name: str, platform: Platform | None, compression: Compression) -> Image:
+        """The image called ``name``, or the only one, with the config byte for byte; if it is for ``platform``."""
         text = self._document("manifest.json")
         listed = load_object(b'{"images":' + text + b"}", f"{self._what}: manifest.json")
         images = [as_object(item, self._what) for item in as_list(listed.get("images"), self._what)]
@@ -400,13 +413,14 @@ class _Import:
         data = self._document(path)
         self._check(hashlib.sha256(data).hexdigest(), path.rpartition("/")[2].removesuffix(".json"))
         config = ImageConfig.from_bytes(data)
-        if not fits(config.platform, platform):
-            raise unfit(self._what, platform, [config.platform])
+        if platform is not None and not fits(config.platform, platform):
+            raise unfit(self._what, platform, of_images([config.platform]))
         paths = as_strings(chosen[0].get("Layers"), self._what)
         if len(paths) != len(config.diff_ids):
             raise WherryError(f"{self._what} is damaged: {len(paths)} layers where {len(config.diff_ids)} should be")
         pairs = zip(paths, config.diff_ids, strict=True)
-        return Image(config, tuple(self._layer(path, diff_id, compression) for path, diff_id in pairs))
+        layers = tuple(self._layer(path, diff_id, compression) for path, diff_id in pairs)
+        return Image(config, layers, source=(OCI_MANIFEST, b"", data)).rewritten()
 
     def _layer(self, path: str, diff_id: Digest, compression: Compression) -> Layer:
         """The layer in the file at ``path``, compressed anew; remembered by what it holds."""
@@ -431,29 +445,6 @@ class _Import:
         layer = Layer(Descriptor(compression.media_type, digest, length), diff_id, size)
         self._store.cache.put(key, layer.to_json(), [digest])
         return layer
-
-    # -- both ------------------------------------------------------------------------------------
-
-    def _document(self, path: str) -> bytes:
-        with self._open(path) as file:
-            data = file.read(_DOCUMENT + 1)
-        if len(data) > _DOCUMENT:
-            raise WherryError(f"{self._what}: {path} is larger than {_DOCUMENT} bytes")
-        return data
-
-    def _open(self, path: str) -> IO[bytes]:
-        try:
-            return self._files.open(path)
-        except (FileNotFoundError, IsADirectoryError):
-            raise WherryError(f"{self._what} is not complete: it has no {path}") from None
-        except OSError as error:
-            raise WherryError(f"cannot read {path} of {self._what}: {error.strerror}") from error
-
-    def _check(self, found: str, wanted: str) -> None:
-        if found != wanted:
-            raise WherryError(
-                f"{self._what} is damaged: what should be {wanted} is {found}", hint="Nothing of it was kept."
-            )
 
 
 def _called(descriptor: Descriptor) -> set[str]:

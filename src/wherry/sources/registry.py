@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, TypeVar
 
 from wherry.errors import NetworkError, UsageError, WherryError
@@ -12,9 +13,9 @@ from wherry.fetch.attempts import Stopped
 from wherry.fetch.transfer import HashMismatch
 from wherry.image import Descriptor, Digest, Image, ImageConfig, Platform, Reference
 from wherry.image.digest import digest_of
-from wherry.image.json import Json, as_list, as_object, as_str, dump, load_object
+from wherry.image.json import Json, as_object, as_str, dump
 from wherry.image.mediatype import INDEXES, MANIFESTS
-from wherry.sources.layout import fits, of_images, unfit
+from wherry.sources.content import Content, Read, config_of, content_of, fits, fitting, of_images, unfit
 from wherry.sources.supply import REPOSITORY, Supply
 from wherry.store import Store
 from wherry.store.origins import Origin
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
 
 Answer = TypeVar("Answer")
 
-_DEPTH = 4  # indexes within indexes
 _LARGEST_CONFIG = 16 << 20
+_SHOWN = 10  # tags in a hint
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,32 +48,42 @@ def find_image(reference: Reference, platform: Platform, registries: Registries,
     known = known_image(reference, platform, store)
     if known is not None and (reference.digest or _digest(registries, reference) == known.digest):
         return known
-    places = registries.places(reference)
-    top = _first(places, lambda place: place.manifest(reference.digest or reference.tag))
-    manifest = _fitting(top, platform, places, reference, store)
-    value = load_object(manifest.data, f"manifest {manifest.descriptor.digest}")
-    config = Descriptor.from_json(as_object(value.get("config"), "config"))
-    layers = [Descriptor.from_json(as_object(item, "a layer")) for item in as_list(value.get("layers"), "layers")]
-    if config.size > _LARGEST_CONFIG:
-        raise NetworkError(f"{reference.familiar}: a config of {config.size} bytes")
-    place = f"{REPOSITORY}{reference.host}/{reference.path}"
-    store.origins.add(Origin(part.digest, place, part.size) for part in (config, *layers))
-    if not store.blobs.has(config.digest):
-        from wherry.registry.download import download
-
-        download(places, config, store, lambda size: None)
-    have = ImageConfig.from_bytes(store.blobs.read(config.digest)).platform
+    top, content, read = _find(reference, platform, registries, store)
+    manifest = content.top
+    config = config_of(read(manifest), manifest)
+    have = ImageConfig.from_bytes(read(config)).platform
     if not fits(have, platform):
         raise unfit(reference.familiar, platform, of_images([have]))
-    for each in (top, manifest):
-        store.blobs.add(each.data)
-    image = store.load(manifest.descriptor)
+    image = store.load(manifest)
     assert isinstance(image, Image)
-    found = Found(image, top.descriptor.digest)
-    remembered: dict[str, Json] = {"digest": found.digest, "manifest": manifest.descriptor.to_json()}
-    needs = [found.digest, manifest.descriptor.digest, config.digest, *(layer.digest for layer in layers)]
-    store.cache.put(_key(reference, platform), remembered, needs)
+    found = Found(image, top.digest)
+    remembered: dict[str, Json] = {"digest": found.digest, "manifest": manifest.to_json()}
+    store.cache.put(_key(reference, platform), remembered, [found.digest, *(part.digest for part in content.parts)])
     return found
+
+
+def find_content(reference: Reference, platform: Platform | None, registries: Registries, store: Store) -> Content:
+    """All that ``reference`` means now, or of it the image for ``platform``; only manifests are fetched.
+
+    Mirrors are asked first. Raises :class:`UsageError` if there is none for the platform,
+    :class:`~wherry.errors.NetworkError` for what the registry refuses or does not do right.
+    """
+    return _find(reference, platform, registries, store)[1]
+
+
+def _find(
+    reference: Reference, platform: Platform | None, registries: Registries, store: Store
+) -> tuple[Descriptor, Content, Read]:
+    """What ``reference`` means; all of that, or of it the image for ``platform``; and what reads the parts of it."""
+    places = registries.places(reference)
+    top = _top(reference, places)
+    store.blobs.add(top.data)
+    read = _reading(places, store)
+    chosen = top.descriptor if platform is None else fitting([top.descriptor], platform, read, reference.familiar)
+    content = content_of(chosen, read, places[-1].client.at_once)
+    place = f"{REPOSITORY}{reference.host}/{reference.path}"
+    store.origins.add(Origin(part.digest, place, part.size) for part in content.blobs)
+    return top.descriptor, content, read
 
 
 def known_image(reference: Reference, platform: Platform, store: Store) -> Found | None:
@@ -114,38 +125,48 @@ def _absent(reference: Reference) -> Digest:
     raise NetworkError(f"there is no {reference.familiar}")
 
 
-def _fitting(
-    top: Manifest, platform: Platform, places: Sequence[Repository], reference: Reference, store: Store
-) -> Manifest:
-    """The manifest for ``platform``, in ``top`` or that itself."""
-    if top.media_type in MANIFESTS:
-        return top
-    have: list[Platform] = []
-    for descriptor in _listed(top, places, store, _DEPTH):
-        if descriptor.platform is None or fits(descriptor.platform, platform):
-            return _part(descriptor, places, store)
-        have.append(descriptor.platform)
-    raise unfit(reference.familiar, platform, of_images(have))
+def _top(reference: Reference, places: Sequence[Repository]) -> Manifest:
+    """What ``reference`` means. An error for a tag that is not there says which ones are."""
+    from wherry.registry.errors import Absent
+
+    try:
+        return _first(places, lambda place: place.manifest(reference.digest or reference.tag))
+    except Absent as error:
+        if not reference.digest and not error.hint:
+            error.hint = _tags(reference.tag, places[-1])
+        raise
 
 
-def _listed(index: Manifest, places: Sequence[Repository], store: Store, depth: int) -> Iterator[Descriptor]:
-    """The manifests in an index, and in the indexes in it."""
-    value = load_object(index.data, f"index {index.descriptor.digest}")
-    for item in as_list(value.get("manifests"), "manifests"):
-        descriptor = Descriptor.from_json(as_object(item, "a manifest"))
-        if descriptor.media_type in MANIFESTS:
-            yield descriptor
-        elif descriptor.media_type in INDEXES and depth:
-            yield from _listed(_part(descriptor, places, store), places, store, depth - 1)
+def _tags(wanted: str, place: Repository) -> str | None:
+    """A hint that names some of the tags that there are, the most similar first."""
+    try:
+        tags = [tag for tag in place.tags() if tag.isprintable()]
+    except Stopped:
+        raise
+    except WherryError:  # it is not that which the user wants to hear of
+        return None
+    near = get_close_matches(wanted, tags, n=_SHOWN)
+    shown = list(dict.fromkeys((*near, *reversed(tags))))[:_SHOWN]
+    more = f" and {len(tags) - len(shown)} more" if len(tags) > len(shown) else ""
+    return f"It has the tags {', '.join(shown)}{more}." if tags else None
 
 
-def _part(descriptor: Descriptor, places: Sequence[Repository], store: Store) -> Manifest:
-    """A manifest that an index names: that of the store, or else of the registry."""
-    from wherry.registry.repository import Manifest
+def _reading(places: Sequence[Repository], store: Store) -> Read:
+    """Reads manifests and configs in the store, or else at the registry, from where they come into the store."""
 
-    if store.blobs.has(descriptor.digest):
-        return Manifest(descriptor.media_type, store.blobs.read(descriptor.digest))
-    return _first(places, lambda place: place.manifest(descriptor.digest))
+    def read(descriptor: Descriptor) -> bytes:
+        from wherry.registry.download import download
+
+        if not store.blobs.has(descriptor.digest):
+            if descriptor.media_type in MANIFESTS | INDEXES:
+                store.blobs.add(_first(places, lambda place: place.manifest(descriptor.digest)).data)
+            elif descriptor.size > _LARGEST_CONFIG:
+                raise NetworkError(f"{places[-1].name}: a config of {descriptor.size} bytes")
+            else:
+                download(places, descriptor, store, lambda size: None)
+        return store.blobs.read(descriptor.digest)
+
+    return read
 
 
 def _first(places: Sequence[Repository], ask: Callable[[Repository], Answer]) -> Answer:

@@ -37,7 +37,7 @@ from wherry.image.digest import Digest
 from wherry.image.image import Image, Layer
 from wherry.image.index import Index
 from wherry.image.json import as_list, as_object, as_string_map, load_object
-from wherry.image.mediatype import INDEXES, MANIFESTS
+from wherry.image.mediatype import CONFIGS, INDEXES, MANIFESTS
 from wherry.store.blobs import Blobs
 from wherry.store.cache import Cache
 from wherry.store.database import Database
@@ -233,12 +233,23 @@ def load(blobs: Blobs, descriptor: Descriptor) -> Image | Index:
         images = [
             replace(image, descriptor_annotations=member.annotations)
             for member in members
-            if member.media_type in MANIFESTS and blobs.has(member.digest)
+            if _is_image(blobs, member)
             for image in (_load_image(blobs, member),)
         ]
         annotations = as_string_map(manifest.get("annotations"), f"{what}: annotations")
         return Index(tuple(images), annotations, source=(descriptor.media_type, data))
     return _load_image(blobs, descriptor)
+
+
+def _is_image(blobs: Blobs, member: Descriptor) -> bool:
+    """Whether a member of an index is an image that is here; an attestation, or another artifact beside one, is none."""
+    if member.media_type not in MANIFESTS or not blobs.has(member.digest):
+        return False
+    if member.platform is not None:
+        return member.platform.os != "unknown"
+    manifest = load_object(blobs.read(member.digest), f"manifest {member.digest}")
+    config = as_object(manifest.get("config"), f"manifest {member.digest}: config")
+    return "artifactType" not in manifest and config.get("mediaType") in CONFIGS
 
 
 def _load_image(blobs: Blobs, descriptor: Descriptor) -> Image:
