@@ -242,7 +242,7 @@ def load(blobs: Blobs, descriptor: Descriptor) -> Image | Index:
 
 
 def _is_image(blobs: Blobs, member: Descriptor) -> bool:
-    """Whether a member of an index is an image that is here; an attestation, or another artifact beside one, is none."""
+    """Whether a member of an index is an image that is here; an attestation or another artifact beside it is none."""
     if member.media_type not in MANIFESTS or not blobs.has(member.digest):
         return False
     if member.platform is not None:
