@@ -14,10 +14,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from bench import commands, contexts, dockerfiles, projects
+from bench import commands, contexts, dockerfiles, projects, registries
 from bench.builders import RESULTS, ROOT, Bench
 from bench.engine import engine
-from bench.table import HEAD, Row
+from bench.table import HEAD, WIDTH, Row
 
 GROUPS: dict[str, Callable[[Bench], Iterator[Row]]] = {
     "project": projects.rows,
@@ -27,6 +27,7 @@ GROUPS: dict[str, Callable[[Bench], Iterator[Row]]] = {
     "stages": commands.stages,
     "run": commands.runs,
     "metadata": commands.metadata,
+    "registry": registries.rows,
 }
 """What can be measured alone."""
 _NOTE = """\
@@ -36,7 +37,9 @@ either. Both keep their result as an image; wherry compresses new layers as it b
 the rows called uncompressed are the like of what Docker does. Rows called project compare `wherry build` without a
 Dockerfile with the equivalent Dockerfile; in all others both build the same one, and where it makes files those of the
 two images are compared. Rows called two stages: a virtual environment in /opt/venv, made by pip of requirements.txt in
-the first, COPY --from and the application in the second.
+the first, COPY --from and the application in the second. Rows called push send the project's images to an empty
+registry on this machine: Docker compresses as it pushes, wherry has compressed as it built. Where a row says skopeo
+copy, that is what the second column has, of wherry's image.
 """
 
 
@@ -66,11 +69,13 @@ def main() -> None:
                 found.append((name, row))
                 _write(path, bench, version, found)
         _write(path, bench, version, found)
+    if bench.remarks:
+        print("", *bench.remarks, sep="\n")
     for title, numbers in (("Peak memory", bench.memory), ("Image size", bench.sizes)):
         if numbers:
             print(f"\n{title}")
         for what, number in numbers.items():
-            print(f"  {what:<48}{number / 1e6:8.1f} MB")
+            print(f"  {what:<{WIDTH}}{number / 1e6:8.1f} MB")
     print(f"\nAll numbers: {path.relative_to(ROOT)}")
 
 
@@ -101,6 +106,7 @@ def _write(path: Path, bench: Bench, version: str, rows: list[tuple[str, Row]]) 
         "rows": [{"group": group, **row.to_json()} for group, row in rows],
         "memory_bytes": bench.memory,
         "image_bytes": bench.sizes,
+        "remarks": bench.remarks,
     }
     path.write_text(json.dumps(result, indent=2) + "\n")
 

@@ -37,6 +37,7 @@ class Bench:
         self.runs = runs
         self.memory: dict[str, int] = {}
         self.sizes: dict[str, int] = {}
+        self.remarks: list[str] = []
         self.command = _install()
         self._numbers = count()
 
@@ -44,13 +45,26 @@ class Bench:
         """Another one each time."""
         return next(self._numbers)
 
+    def source(self) -> str:
+        """A main.py of some length, with another last line each time."""
+        lines = [f"print('line {number}')" for number in range(200)]
+        return "\n".join([*lines, f"# change {self.number()}", ""])
+
+    def note(self, what: str, run_: Run) -> None:
+        """Keep the memory that ``run_`` took, if it was asked for."""
+        self.memory[f"{what}, largest process"] = run_.largest
+        self.memory[f"{what}, all processes together"] = run_.together
+
     # -- one build -------------------------------------------------------------------------------
 
     def ours(self, store: Path, context: Path, *args: str, memory: bool = False) -> Run:
         """``wherry build`` of ``context`` with the store at ``store``."""
-        words = [str(self.command), "build", "--progress", "plain", "-t", "bench", *args, str(context)]
+        return self.wherry(store, "build", "--progress", "plain", "-t", "bench", *args, str(context), memory=memory)
+
+    def wherry(self, store: Path, *args: str, memory: bool = False) -> Run:
+        """``wherry ARGS`` with the store at ``store``."""
         env = {name: value for name, value in os.environ.items() if name not in {"PIP_FIND_LINKS", "WHERRY_STORE"}}
-        return run(words, env={**env, "WHERRY_STORE": str(store)}, memory=memory)
+        return run([str(self.command), *args], env={**env, "WHERRY_STORE": str(store)}, memory=memory)
 
     def theirs(self, context: Path, *args: str) -> Run:
         """``docker build`` of ``context``."""

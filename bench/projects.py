@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import statistics
-import zipfile
-from base64 import urlsafe_b64encode
 from collections.abc import Iterator
-from hashlib import sha256
 from pathlib import Path
 
 from bench.builders import Bench, Project
 from bench.measure import Run, run
 from bench.rows import small_changes
 from bench.table import Row
+from bench.wheels import write_wheel
 
 IMPORTS = "import fastapi, uvicorn, numpy, pandas, sqlalchemy, requests, psycopg, yaml; print(numpy.arange(4).sum())"
 HUGE = (50, 500)
@@ -50,13 +47,13 @@ def rows(bench: Bench) -> Iterator[Row]:
     yield Row("project, cold, --no-bytecode (pip --no-compile)", bare, docker_bare)
     with bench.fresh(store) as built:
         run_ = build(memory=True)
-        _note(bench, "cold build", run_)
+        bench.note("cold build", run_)
         docker_build()
         yield from small_changes(bench, "project", project, build, docker_build, 1 / 20)
         project.require("2.34.2")
         docker_build()
     for megabytes in HUGE:
-        _note(bench, f"a wheel of {megabytes} MB", _huge_wheel(bench, store, megabytes))
+        bench.note(f"a wheel of {megabytes} MB", _huge_wheel(bench, store, megabytes))
     yield Row("wherry --version", [_version(bench)])
     bench.sizes |= _sizes(bench, store, project)
 
@@ -68,11 +65,6 @@ def _assemble(bench: Bench, store: Path) -> Run:
     (empty / "requirements.txt").write_text("")
     (empty / "main.py").write_text("")
     return bench.ours(store, empty)
-
-
-def _note(bench: Bench, what: str, run_: Run) -> None:
-    bench.memory[f"{what}, largest process"] = run_.largest
-    bench.memory[f"{what}, all processes together"] = run_.together
 
 
 def _version(bench: Bench) -> float:
@@ -105,36 +97,9 @@ def _huge_wheel(bench: Bench, store: Path, megabytes: int) -> Run:
     """A build whose one requirement has a member of so many megabytes."""
     project = bench.folder / f"huge-{megabytes}"
     project.mkdir()
-    _write_wheel(project / "wheels", megabytes)
+    write_wheel(project / "wheels", "huge", megabytes)
     (project / "main.py").write_text("")
     (project / "requirements.txt").write_text("huge==1.0\n")
     (project / ".dockerignore").write_text("wheels\n")
     options = ["--find-links", str(project / "wheels"), "--no-index"]
     return bench.ours_cold(store, project, *options, memory=True)
-
-
-def _write_wheel(folder: Path, megabytes: int) -> None:
-    """A wheel with one member of random bytes, which do not compress."""
-    folder.mkdir()
-    piece = os.urandom(1_000_000)
-    info = "huge-1.0.dist-info"
-    small = {
-        f"{info}/METADATA": b"Metadata-Version: 2.1\nName: huge\nVersion: 1.0\n",
-        f"{info}/WHEEL": b"Wheel-Version: 1.0\nGenerator: bench\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-    }
-    digest = sha256()
-    with zipfile.ZipFile(folder / "huge-1.0-py3-none-any.whl", "w") as archive:
-        with archive.open("huge/data.bin", "w", force_zip64=True) as member:
-            for number in range(megabytes):
-                data = number.to_bytes(8, "big") + piece[8:]
-                digest.update(data)
-                member.write(data)
-        record = _recorded("huge/data.bin", digest.digest(), megabytes * 1_000_000)
-        for name, data in small.items():
-            archive.writestr(name, data)
-            record += _recorded(name, sha256(data).digest(), len(data))
-        archive.writestr(f"{info}/RECORD", f"{record}{info}/RECORD,,\n")
-
-
-def _recorded(name: str, digest: bytes, size: int) -> str:
-    return f"{name},sha256={urlsafe_b64encode(digest).rstrip(b'=').decode()},{size}\n"

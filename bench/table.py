@@ -30,9 +30,9 @@ class Row:
         said = f"{ratio:.3f} (1/{1 / ratio:.1f})" if ratio else ""
         aims = []
         if self.aim and ratio:
-            aims.append(f"at most {self.aim:.3f}: {_verdict(ratio <= self.aim)}")
+            aims.append(f"at most {self.aim:.3f}: {verdict(ratio <= self.aim)}")
         if self.limit and ours is not None:
-            aims.append(f"at most {self.limit:.2f} s: {_verdict(ours <= self.limit)}")
+            aims.append(f"at most {self.limit:.2f} s: {verdict(ours <= self.limit)}")
         return f"{self.what:<{WIDTH}}{_seconds(ours)}{_seconds(theirs)}  {said:<16}{', '.join(aims)}".rstrip()
 
     def to_json(self) -> dict[str, object]:
@@ -49,5 +49,6 @@ def _seconds(number: float | None) -> str:
     return " " * 10 if number is None else f"{number:8.2f} s"
 
 
-def _verdict(met: bool) -> str:
+def verdict(met: bool) -> str:
+    """How an aim is said to have been reached or not."""
     return "met" if met else "MISSED"
