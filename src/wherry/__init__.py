@@ -17,23 +17,16 @@ if TYPE_CHECKING:
         Options,
         Platform,
         ProjectOptions,
-        Transferred,
         build,
-        copy,
-        default_store,
-        find,
         images,
-        login,
-        logout,
-        open_store,
         plans,
         prune,
-        pull,
-        push,
         remove,
         run,
     )
+    from wherry.distribution import Transferred, copy, login, logout, pull, push
     from wherry.errors import WherryError
+    from wherry.opening import default_store, find, open_store
     from wherry.running import RunOptions
     from wherry.version import VERSION as __version__  # noqa: N811
 
@@ -65,6 +58,8 @@ __all__ = [
 ]
 
 _ELSEWHERE = {
+    **{name: ("wherry.distribution", name) for name in ("Transferred", "copy", "login", "logout", "pull", "push")},
+    **{name: ("wherry.opening", name) for name in ("default_store", "find", "open_store")},
     "RunOptions": ("wherry.running", "RunOptions"),
     "WherryError": ("wherry.errors", "WherryError"),
     "__version__": ("wherry.version", "VERSION"),

@@ -1,12 +1,10 @@
-"""The public API behind :mod:`wherry`: what each command does, as a function."""
+"""The public API of builds and of the store, behind :mod:`wherry`: what each command does, as a function."""
 
 from __future__ import annotations
 
-import os
-import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -16,12 +14,13 @@ from wherry.events import Listener, Reporter
 from wherry.fetch import Fetcher
 from wherry.frontends.python import ProjectOptions
 from wherry.image import Descriptor, Image, Index, Platform, Reference
+from wherry.opening import find, using
 from wherry.plan import Base, Plan
 from wherry.planning import DockerfileRequest, Planned, is_dockerfile_build, planned
 from wherry.registry.registries import Registries
 from wherry.solve import Options, solve
 from wherry.solve.work import Stop, Work
-from wherry.sources.supply import Gone, supply_from_registries, supplying
+from wherry.sources.supply import Gone, supplying
 from wherry.store import Store
 
 if TYPE_CHECKING:
@@ -37,18 +36,10 @@ __all__ = [
     "Options",
     "Platform",
     "ProjectOptions",
-    "Transferred",
     "build",
-    "copy",
-    "default_store",
     "images",
-    "login",
-    "logout",
-    "open_store",
     "plans",
     "prune",
-    "pull",
-    "push",
     "remove",
     "run",
 ]
@@ -56,39 +47,6 @@ __all__ = [
 Made = TypeVar("Made")
 
 _PATIENCE = 5  # times that a build is done again for blobs that have gone
-
-
-def default_store() -> Path:
-    """The store's folder: ``WHERRY_STORE``, or ``wherry/store`` in the user's cache directory (XDG on Linux).
-
-    Raises :class:`UsageError` for a user without a home.
-    """
-    if path := os.environ.get("WHERRY_STORE"):
-        return Path(path)
-    if sys.platform == "linux":  # what platformdirs would say, without its import on the warm path
-        cache = Path(os.environ.get("XDG_CACHE_HOME", ""))
-        if not cache.is_absolute():
-            try:
-                cache = Path.home() / ".cache"
-            except RuntimeError:  # HOME is not set, and this user is not in /etc/passwd
-                raise UsageError(
-                    "there is no home folder to keep the store in", hint="Name a folder in WHERRY_STORE or --store."
-                ) from None
-        return cache / "wherry" / "store"
-    from platformdirs import user_cache_path
-
-    return user_cache_path("wherry", appauthor=False) / "store"
-
-
-def open_store(path: Path | None = None, *, insecure: Sequence[str] = ()) -> Store:
-    """The store at ``path``, or the default one; close it after use (it is a context manager).
-
-    Layers that are still at the registry that an image came from are fetched when they are needed; ``insecure`` are
-    registries (``host[:port]``) that may do without TLS.
-    """
-    store = Store(path or default_store())
-    supply_from_registries(store, insecure)
-    return store
 
 
 def plans(
@@ -106,9 +64,9 @@ def plans(
     options = options or Options()
     reporter = Reporter(None)
     with (
-        _using(store) as opened,
+        using(store) as opened,
         Fetcher(opened.files, offline=options.offline) as fetcher,
-        Registries(insecure=options.insecure, offline=options.offline) as registries,
+        Registries(insecure=options.insecure, offline=options.offline, note=reporter.note) as registries,
         supplying(opened, registries, reporter),
         planned(context, request, options, opened, fetcher, registries, reporter) as found,
     ):
@@ -181,9 +139,9 @@ def build(
     reporter = Reporter(listener)
     start = time.time()
     with (
-        _using(store) as opened,
+        using(store) as opened,
         Fetcher(opened.files, offline=options.offline) as fetcher,
-        Registries(insecure=options.insecure, offline=options.offline) as registries,
+        Registries(insecure=options.insecure, offline=options.offline, note=reporter.note) as registries,
         supplying(opened, registries, reporter) as supply,
         ExitStack() as stack,
     ):
@@ -271,21 +229,11 @@ def _was_there(store: Store, layer: Descriptor, start: float) -> bool:
         return True
 
 
-def find(name: str, store: Store) -> Image | Index:
-    """The image that ``name`` (a reference, a digest or the beginning of one, an image ID) means in ``store``.
-
-    Raises :class:`~wherry.errors.UsageError` that names the nearest name if there is none.
-    """
-    from wherry.store.listing import find_descriptor
-
-    return store.load(find_descriptor(store, name))
-
-
 def images(store: Store | None = None) -> tuple[Row, ...]:
     """The named images in the store."""
     from wherry.store.listing import rows
 
-    with _using(store) as opened:
+    with using(store) as opened:
         return rows(opened)
 
 
@@ -293,7 +241,7 @@ def remove(names: Sequence[str], store: Store | None = None) -> tuple[str, ...]:
     """Forget images by name or digest; gives the names that were removed. All of them or, with an error, none."""
     from wherry.store.listing import find_names
 
-    with _using(store) as opened:
+    with using(store) as opened:
         found = tuple(dict.fromkeys(name for given in names for name in find_names(opened, given)))
         opened.untag(found)
         return found
@@ -305,152 +253,8 @@ def prune(
     """Remove what no image needs; see :func:`wherry.store.prune.prune`."""
     from wherry.store.prune import prune as prune_store
 
-    with _using(store) as opened:
+    with using(store) as opened:
         return prune_store(opened, everything=everything, older_than=older_than, dry_run=dry_run)
-
-
-@dataclass(frozen=True, slots=True)
-class Transferred:
-    """What went to a place or came from one: the names that mean it, its digest there, the bytes that moved."""
-
-    names: tuple[str, ...]
-    digest: str
-    bytes: int
-
-
-def push(
-    name: str,
-    destinations: Sequence[str] = (),
-    *,
-    insecure: Sequence[str] = (),
-    store: Store | None = None,
-    listener: Listener | None = None,
-) -> Transferred:
-    """Send the image that ``name`` means in the store to ``destinations`` (references), or to ``name`` itself.
-
-    What a registry has is not sent again. ``insecure`` are registries (``host[:port]``) that may do without TLS.
-    Raises :class:`~wherry.errors.WherryError`; then no tag of the repository at fault was changed.
-    """
-    from wherry.sinks.registry import push as send
-    from wherry.sources.content import content_of, reading
-    from wherry.store.listing import find_descriptor
-
-    references = [_destination(text) for text in dict.fromkeys(destinations or (name,))]
-    reporter = Reporter(listener)
-    with (
-        _using(store) as opened,
-        Registries(insecure=insecure) as registries,
-        supplying(opened, registries, reporter) as supply,
-    ):
-        opened.scratch()  # says to other processes that the store is in use
-        content = content_of(find_descriptor(opened, name), reading(opened.blobs))
-        sent = send(content, references, registries, opened, supply, reporter)
-    return Transferred(tuple(reference.familiar for reference in references), content.top.digest, sent)
-
-
-def copy(
-    source: str,
-    destinations: Sequence[str],
-    *,
-    platform: Platform | None = None,
-    insecure: Sequence[str] = (),
-    store: Store | None = None,
-    listener: Listener | None = None,
-) -> tuple[Transferred, ...]:
-    """Bring what ``source`` is to ``destinations``, byte for byte: an index with all that it lists.
-
-    Both are addresses in skopeo's words (``docker://NAME``, ``oci:DIR:TAG``, ``oci-archive:FILE:TAG``,
-    ``docker-archive:FILE:NAME``, ``docker-daemon:NAME``) or names in the store. ``platform`` takes one image out of an
-    index; Docker's archives and daemons hold no more than one, for this machine if nothing else is said.
-
-    Gives what is at each place now; names of one place are one transfer. Raises
-    :class:`~wherry.errors.WherryError`; then the names at the place at fault mean what they did.
-    """
-    from wherry.sinks.target import parse_targets, write
-    from wherry.sources.address import content_at, parse_address
-
-    address, targets = parse_address(source), parse_targets(destinations)
-    reporter = Reporter(listener)
-    with (
-        _using(store) as opened,
-        Registries(insecure=insecure) as registries,
-        supplying(opened, registries, reporter) as supply,
-    ):
-        opened.scratch()  # says to other processes that the store is in use
-        with reporter.step(f"find {address}") as task:
-            content, taken = content_at(address, platform, registries, opened, task)
-            task.detail = content.top.digest[:19]
-        done = []
-        for target in targets:
-            written = write(content, target, registries, opened, supply, listener)
-            size = written.bytes + (taken if target.transport == "store" else 0)
-            done.append(Transferred(target.texts, written.digest, size))
-    return tuple(done)
-
-
-def pull(
-    name: str,
-    *,
-    platform: Platform | None = None,
-    insecure: Sequence[str] = (),
-    store: Store | None = None,
-    listener: Listener | None = None,
-) -> Transferred:
-    """Fetch the image that ``name`` means at its registry, for ``platform`` (this machine's), and name it in the store.
-
-    What the store has is not fetched again. ``insecure`` is as for :func:`push`. Raises
-    :class:`~wherry.errors.WherryError`; then the name means what it did.
-    """
-    from wherry.sources.registry import pull_image
-
-    reporter = Reporter(listener)
-    with (
-        _using(store) as opened,
-        Registries(insecure=insecure) as registries,
-        supplying(opened, registries, reporter) as supply,
-    ):
-        opened.scratch()  # says to other processes that the store is in use
-        reference = registries.hosts.resolve(name)
-        with reporter.step(f"pull {reference.familiar}") as task:
-            found, fetched = pull_image(reference, platform or Platform.native(), registries, opened, supply, task)
-            if not fetched:
-                task.cached()
-        named = replace(reference, digest=None).familiar if reference.tag else reference.familiar
-        descriptor = opened.add_image(found.image)
-        if reference.tag:
-            opened.tag((named,), descriptor)
-    return Transferred((named,), found.digest, fetched)
-
-
-def login(registry: str, user: str, password: str, *, insecure: Sequence[str] = ()) -> str:
-    """Keep a login for ``registry`` (``host[:port]``) if that accepts it; gives the file or the helper that has it now.
-
-    Docker and Podman find it there, too. Raises :class:`~wherry.errors.WherryError` for one that is not accepted.
-    """
-    from wherry.registry.credentials import Login, store_login
-    from wherry.registry.location import parse_host
-    from wherry.registry.ping import expect_access
-
-    host = parse_host(registry)
-    given = Login(user, password)
-    with Registries(insecure=insecure, given={host: given}) as registries:
-        expect_access(registries.client, registries.hosts.push_endpoint(Reference(host, "any", "latest")))
-    return store_login(host, given)
-
-
-def logout(registry: str) -> bool:
-    """Forget the login for ``registry``; gives whether there was one."""
-    from wherry.registry.credentials import forget_login
-    from wherry.registry.location import parse_host
-
-    return forget_login(parse_host(registry))
-
-
-def _destination(text: str) -> Reference:
-    reference = Reference.parse(text)
-    if reference.digest:
-        raise UsageError(f"cannot push to {text!r}: it has a digest", hint="Give a name and a tag.")
-    return reference
 
 
 def run(
@@ -459,7 +263,7 @@ def run(
     """Run an image of the store in the built-in sandbox, with this process's standard streams; gives the exit code."""
     from wherry.running import RunOptions, run_image
 
-    with _using(store) as opened:
+    with using(store) as opened:
         image = find(name, opened)
         if isinstance(image, Index):
             image = _native(image, name)
@@ -480,13 +284,3 @@ def _name(text: str) -> str:
     if reference.digest:
         raise UsageError(f"{text!r} cannot be given to an image: it has a digest", hint="Give a name and a tag.")
     return reference.familiar
-
-
-@contextmanager
-def _using(store: Store | None) -> Iterator[Store]:
-    """The caller's store, which stays open, or the default one for the length of the block."""
-    if store is not None:
-        yield store
-    else:
-        with open_store() as opened:
-            yield opened

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 from tests.registry.proxies import Front, Proxy, front, proxy
-from tests.registry.servers import PASSWORD, PROGRAM, USER, Registry, Tls, registry
+from tests.registry.servers import PASSWORD, PROGRAM, USER, Registry, Tls, certificates, registry
 
 import wherry
 from wherry.errors import NetworkError, UsageError
-from wherry.events import Event, Progress
+from wherry.events import Event, Note, Progress
 from wherry.fetch import attempts
 from wherry.image import Descriptor, Image, ImageConfig, Platform
 from wherry.image.mediatype import OCI_LAYER_GZIP
@@ -251,6 +251,7 @@ def test_an_authority_that_nobody_knows_is_an_error_that_says_how_to_name_it(
     with registry(tmp_path / "registry", tls=tls) as server:
         with pytest.raises(NetworkError, match=f"{server.host}: the server's certificate is not trusted") as refused:
             push(store, f"{server.host}/a")
+        assert "unable to get local issuer certificate" in refused.value.message
         assert refused.value.hint
         assert f'[registry."{server.host}"] ca = "FILE"' in refused.value.hint
 
@@ -347,6 +348,37 @@ def test_a_key_that_is_anothers_is_an_error_that_names_the_files(
     with pytest.raises(UsageError, match="certificates that cannot be used") as failed:
         push(store, f"{guarded.host}/a")
     assert str(tls.client) in failed.value.message
+
+
+def test_without_a_certificate_of_ours_the_error_says_that_one_is_wanted(
+    image: Image, store: Store, guarded: Registry, tmp_path: Path, tls: Tls
+) -> None:
+    configure(tmp_path, f'[registry."{guarded.host}"]\nca = "{tls.authority}"\n')
+    with pytest.raises(NetworkError, match="lets in only who has a certificate that it knows") as refused:
+        push(store, f"{guarded.host}/a")
+    assert refused.value.hint
+    assert f'[registry."{guarded.host}"] cert = "FILE", key = "FILE"' in refused.value.hint
+
+
+def test_a_certificate_of_ours_that_nobody_there_knows_is_an_error_that_says_so(
+    image: Image, store: Store, guarded: Registry, tmp_path: Path, tls: Tls
+) -> None:
+    other = certificates(tmp_path / "other")
+    files = f'ca = "{tls.authority}"\ncert = "{other.client}"\nkey = "{other.client_key}"'
+    configure(tmp_path, f'[registry."{guarded.host}"]\n{files}\n')
+    with pytest.raises(NetworkError, match="lets in only who has a certificate that it knows"):
+        push(store, f"{guarded.host}/a")
+
+
+def test_a_key_that_is_encrypted_is_an_error_and_no_question(
+    image: Image, store: Store, guarded: Registry, tmp_path: Path, tls: Tls
+) -> None:
+    key = tmp_path / "encrypted.key"
+    words = ["openssl", "pkey", "-in", str(tls.client_key), "-aes128", "-passout", "pass:HUSH", "-out", str(key)]
+    subprocess.run(words, capture_output=True, check=True)
+    configure(tmp_path, f'[registry."{guarded.host}"]\ncert = "{tls.client}"\nkey = "{key}"\n')
+    with pytest.raises(UsageError, match="the key is encrypted"):
+        push(store, f"{guarded.host}/a")
 
 
 # -- tokens ------------------------------------------------------------------------------------------
@@ -496,6 +528,38 @@ def test_what_all_may_read_needs_no_helper(image: Image, store: Store, closed: R
     pull(tmp_path, f"{closed.host}/public")
     assert closed.tokens
     assert closed.tokens.asked[-1] == ("nobody", ("repository:public:pull",))
+
+
+def test_a_helper_that_is_not_there_is_noted(image: Image, store: Store, closed: Registry, tmp_path: Path) -> None:
+    push(store, f"{closed.host}/public")
+    lose_helper(tmp_path)
+    events = pull(tmp_path, f"{closed.host}/public")
+    (note,) = [event.message for event in events if isinstance(event, Note)]
+    assert note.startswith("the credential helper docker-credential-nowhere is not installed; going on without")
+
+
+def test_whoever_is_refused_is_told_of_a_helper_that_is_not_there(
+    image: Image, store: Store, closed: Registry, locked: Registry, tmp_path: Path
+) -> None:
+    lose_helper(tmp_path)
+    for host in (closed.host, locked.host):
+        with pytest.raises(Denied) as refused:
+            push(store, f"{host}/a")
+        assert refused.value.hint
+        assert f"`wherry login {host}`" in refused.value.hint
+        assert "docker-credential-nowhere is not installed" in refused.value.hint
+
+
+def test_whoever_gets_no_token_is_told_of_a_helper_that_is_not_there(
+    image: Image, store: Store, closed: Registry, tmp_path: Path
+) -> None:
+    assert closed.tokens
+    closed.tokens.strict = True
+    lose_helper(tmp_path)
+    with pytest.raises(NetworkError, match="gives no token without a login") as refused:
+        push(store, f"{closed.host}/a")
+    assert refused.value.hint
+    assert "docker-credential-nowhere is not installed" in refused.value.hint
 
 
 def test_a_login_is_not_kept_by_a_helper_that_is_not_there(closed: Registry, tmp_path: Path) -> None:

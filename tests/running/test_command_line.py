@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from wherry.api import default_store
 from wherry.errors import UsageError
 from wherry.image import RuntimeConfig
+from wherry.opening import default_store
 from wherry.running import RunOptions, command_line, environment, volume
 
 BOTH = RuntimeConfig(entrypoint=("serve", "--fast"), cmd=("all",))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -9,10 +11,13 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING
 
 from wherry.errors import NetworkError, WherryError
-from wherry.urls import redacted
+from wherry.urls import origin, redacted
 
 if TYPE_CHECKING:
     import httpx
+
+# httpx would bring its own command line along, and that click, rich and pygments: as much as all the rest of it.
+sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
 
 RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})
 """The HTTP statuses after which it is worth to try again (RFC 9110, section 15; RFC 6585; RFC 8470)."""
@@ -20,6 +25,9 @@ RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})
 _ATTEMPTS = 5
 _FIRST_DELAY = 0.4  # seconds, doubled for every further attempt
 _LONGEST_DELAY = 60.0
+# What TLS says of a certificate of ours that is missing (Go says "bad certificate") or not known.
+_OURS_REFUSED = re.compile(r"_ALERT_(?:BAD_CERTIFICATE|UNSUPPORTED_CERTIFICATE|UNKNOWN_CA|CERTIFICATE_\w+)")
+_REASON = re.compile(r"certificate verify failed(: .+?)(?: \(_ssl\.c|$)")
 
 
 class Stopped(WherryError):
@@ -35,6 +43,10 @@ class Again(Exception):
     def __init__(self, message: str, after: str | None = None) -> None:
         super().__init__(message)
         self.after = after
+
+
+class Unreached(Again):
+    """Nobody is there who speaks as was expected: no connection was made, or none with TLS."""
 
 
 class _Attempt:
@@ -76,12 +88,13 @@ def attempts(what: str, stop: threading.Event) -> Iterator[_Attempt]:
 
 @contextmanager
 def answering(
-    opened: AbstractContextManager[httpx.Response], url: str, *, server: str, hint: str
+    opened: AbstractContextManager[httpx.Response], url: str, *, server: str, hint: str, ours: str | None = None
 ) -> Iterator[httpx.Response]:
     """The response to a request to ``url`` that ``opened`` sends, of any status that is worth no further attempt.
 
-    Raises :class:`Again`, also within the block, for what may pass; :class:`~wherry.errors.NetworkError` for what will
-    not. ``server`` and ``hint`` are for people whom its certificate is no proof to.
+    Raises :class:`Again`, also within the block, for what may pass (:class:`Unreached` if the server itself was not
+    reached); :class:`~wherry.errors.NetworkError` for what will not. ``server`` and ``hint`` are for people whom its
+    certificate is no proof to, ``ours`` is a hint for those whose own is none to it.
     """
     import httpx
 
@@ -97,19 +110,26 @@ def answering(
         raise NetworkError(f"{redacted(url)}: {error}") from error
     except httpx.TransportError as error:
         if "CERTIFICATE_VERIFY_FAILED" in str(error):
-            raise NetworkError(f"{server}: the server's certificate is not trusted", hint=hint) from error
-        raise Again(str(error) or type(error).__name__) from error
+            reason = _REASON.search(str(error))
+            message = f"{server}: the server's certificate is not trusted{reason[1] if reason else ''}"
+            raise NetworkError(message, hint=hint) from error
+        if _OURS_REFUSED.search(str(error)):
+            message = f"{server}: the server lets in only who has a certificate that it knows ({error})"
+            raise NetworkError(message, hint=ours) from error
+        connecting = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.ProxyError)
+        # Where reading was redirected, it may be about another server.
+        kind = Unreached if connecting and origin(str(error.request.url)) == origin(url) else Again
+        raise kind(str(error) or type(error).__name__) from error
 
 
 def _seconds(after: str | None) -> float:
     """A Retry-After header, seconds or a date, as seconds from now, at most a minute."""
     if not after:
         return 0
-    if after.isdigit():
-        return min(int(after), _LONGEST_DELAY)
     from email.utils import parsedate_to_datetime
 
     try:
-        return min(max(parsedate_to_datetime(after).timestamp() - time.time(), 0), _LONGEST_DELAY)
-    except ValueError:
+        seconds = int(after) if after.isdecimal() else parsedate_to_datetime(after).timestamp() - time.time()
+    except (ValueError, OverflowError):  # no date, a year that clocks do not have, thousands of digits
         return 0
+    return min(max(seconds, 0), _LONGEST_DELAY)

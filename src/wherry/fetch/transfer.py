@@ -8,14 +8,14 @@ import os
 import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from wherry.errors import NetworkError, WherryError
 from wherry.fetch.attempts import Again, Stopped, attempts
-from wherry.store.lock import locked
+from wherry.store.lock import give_up, try_lock
 from wherry.urls import redacted
 
 if TYPE_CHECKING:
@@ -82,12 +82,12 @@ def taking(files: Path, download: Download) -> Iterator[Path]:
     partial = files / "partial" / f"{algorithm}-{value}"
     partial.parent.mkdir(parents=True, exist_ok=True)
     lock = partial.with_suffix(".lock")
+    handle = try_lock(lock, wait=True)
+    assert handle is not None
     try:
-        with locked(lock):
-            yield partial
+        yield partial
     finally:
-        with suppress(OSError):
-            lock.unlink()  # whoever waits for it makes it anew
+        give_up(handle, lock)  # whoever waits for it makes it anew
 
 
 class Transfer:
@@ -99,6 +99,7 @@ class Transfer:
         self.stop = stop
         self._advance = advance
         self._told = 0
+        self._pieced = False
 
     def start(self) -> int:
         """The bytes that are there already, which count as done."""
@@ -123,13 +124,14 @@ class Transfer:
     def fetch(self, open_: Open) -> None:
         """Fill the partial file with what ``open_`` gives, and check it.
 
-        A broken transfer goes on where it stopped. What an earlier run left may be of no use, and gets one more
-        chance. Raises :class:`HashMismatch` or :class:`NetworkError`, :class:`Stopped` if it is given up.
+        A broken transfer goes on where it stopped. What is made of pieces may not fit together, and gets one more
+        chance as a whole. Raises :class:`HashMismatch` or :class:`NetworkError`, :class:`Stopped` if it is given up;
+        then nothing counts as done any more.
         """
         with self._kept_if_it_broke_off():
-            resumed = self.start() > 0
+            self._pieced = self.start() > 0
             self._receive_all(open_)
-            if resumed and not self.good():
+            if self._pieced and not self.good():
                 self.restart()
                 self._receive_all(open_)
             self.check()
@@ -148,11 +150,10 @@ class Transfer:
     def _kept_if_it_broke_off(self) -> Iterator[None]:
         try:
             yield
-        except Stopped:
-            self.give_up()
-            raise
-        except OSError as error:
-            if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        except BaseException as error:
+            self._tell(0)
+            full = isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}
+            if full or isinstance(error, Stopped):
                 self.give_up()  # half a file would only keep the disk full
             raise
 
@@ -189,7 +190,9 @@ class Transfer:
             self.restart()
             raise Again("the server sent another part of the file than was asked for")
         with self.partial.open("ab", buffering=_PIECE) as file:
-            if response.status_code != 206 and start:
+            if response.status_code == 206:
+                self._pieced = self._pieced or start > 0
+            elif start:
                 file.truncate(0)
                 self._tell(0)
             for piece in response.iter_raw():
@@ -261,7 +264,7 @@ def whole(response: httpx.Response, most: int, what: str) -> bytes:
 
 def _content_range(header: str) -> tuple[int | None, int | None]:
     """(first byte, whole length) of a Content-Range header, None for what it does not say."""
-    found = re.fullmatch(r"bytes (?:(\d+)-\d+|\*)/(\d+|\*)", header.strip())
+    found = re.fullmatch(r"bytes (?:(\d{1,18})-\d+|\*)/(\d{1,18}|\*)", header.strip())
     if not found:
         return None, None
     return int(found[1]) if found[1] else None, int(found[2]) if found[2] != "*" else None

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from wherry.errors import NetworkError, WherryError
 from wherry.image.json import as_list, as_object, as_str, load_object
 from wherry.registry.hosts import Endpoint
+from wherry.urls import redacted
 
 if TYPE_CHECKING:
     import httpx
@@ -32,19 +35,37 @@ class Denied(Refused):
     """This user may not do it, or nobody without a login."""
 
 
-def refusal(response: httpx.Response, endpoint: Endpoint, authorization: str = "") -> Refused:
-    """What ``response`` to a request with the header ``authorization`` means."""
-    codes, words = _said(_start(response))
+def refusal(response: httpx.Response, endpoint: Endpoint, authorization: str = "", trouble: str = "") -> Refused:
+    """What ``response`` to a request with the header ``authorization`` means; ``trouble`` is why that was no better.
+
+    Another server to which reading was redirected is named; it does not decide on what we may do and what there is.
+    """
+    codes, words = _said(beginning(response))
     status = response.status_code
-    text = f"{endpoint.registry}/{endpoint.path}: {words or response.reason_phrase.lower()} (HTTP {status})"
-    if status in {401, 403}:
+    if response.has_redirect_location:
+        words = f"the request should go to {redacted(response.headers['Location'])[:_SHOWN]} instead"
+    where = f" at {response.url.host}" if response.history else ""
+    text = f"{endpoint.registry}/{endpoint.path}: {words or response.reason_phrase.lower()} (HTTP {status}{where})"
+    if status in {401, 403} and not where:
         login = f"`wherry login {endpoint.registry}`"
         hint = f"{login} keeps another login." if authorization else f"Is a login needed? {login} keeps one."
-        return Denied(text, status=status, codes=codes, hint=hint)
-    return (Absent if status == 404 else Refused)(text, status=status, codes=codes)
+        return Denied(text, status=status, codes=codes, hint="\n".join(filter(None, (hint, trouble))))
+    return (Absent if status == 404 and not where else Refused)(text, status=status, codes=codes)
 
 
-def _start(response: httpx.Response) -> bytes:
+@contextmanager
+def reading() -> Iterator[None]:
+    """Within the block, an answer is read: what in it makes no sense is the server's fault, a :class:`NetworkError`."""
+    try:
+        yield
+    except WherryError as error:
+        if type(error) is not WherryError:
+            raise
+        raise NetworkError(error.message, hint=error.hint) from error
+
+
+def beginning(response: httpx.Response) -> bytes:
+    """The first bytes of a body that may be of any length; of one that is short, all."""
     data = b""
     for piece in response.iter_bytes():
         data += piece

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -19,15 +19,22 @@ class Registries:
     """What speaks to registries, as this machine is configured. Close it, or use it as a context manager.
 
     ``insecure`` are registries (``host[:port]``) that may do without TLS, ``given`` logins beside those that are kept;
-    ``offline`` refuses to connect. Most commands need none, so nothing is read or imported before.
+    ``offline`` refuses to connect; ``note`` is told what stops nothing. Most commands need none, so nothing is read or
+    imported before.
     """
 
     def __init__(
-        self, *, insecure: Sequence[str] = (), offline: bool = False, given: Mapping[str, Login] | None = None
+        self,
+        *,
+        insecure: Sequence[str] = (),
+        offline: bool = False,
+        given: Mapping[str, Login] | None = None,
+        note: Callable[[str], None] = lambda message: None,
     ) -> None:
         self._insecure = tuple(insecure)
         self._offline = offline
         self._given = given
+        self._note = note
         self._lock = threading.Lock()
         self._client: Client | None = None
 
@@ -62,7 +69,7 @@ class Registries:
 
                 if self._client is not None:
                     self._client.__exit__(None, None, None)
-                self._client = Client(hosts, Keychain(self._given), offline=self._offline)
+                self._client = Client(hosts, Keychain(self._given, note=self._note), offline=self._offline)
             return self._client
 
     def places(self, reference: Reference) -> tuple[Repository, ...]:

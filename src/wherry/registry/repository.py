@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
-from urllib.parse import quote, urljoin
+from urllib.parse import quote
 
 from wherry.errors import WherryError
 from wherry.fetch.attempts import Again, attempts
@@ -14,8 +14,8 @@ from wherry.fetch.transfer import whole
 from wherry.image import Descriptor, Digest, digest_of, parse_digest
 from wherry.image.json import as_list, as_object, as_str, as_strings, load_object
 from wherry.image.mediatype import INDEXES, MANIFESTS
-from wherry.registry.client import Body, Client
-from wherry.registry.errors import Absent, Refused
+from wherry.registry.client import Body, Client, joined
+from wherry.registry.errors import Absent, Refused, reading
 from wherry.registry.hosts import Endpoint
 
 if TYPE_CHECKING:
@@ -95,6 +95,9 @@ class Repository:
         """
 
         def read(response: httpx.Response) -> bool:
+            said = response.headers.get(_DIGEST, "")
+            if said.startswith("sha256:") and said != manifest.descriptor.digest:
+                raise Again(f"the registry has kept {said} for {manifest.descriptor.digest}")
             return "OCI-Subject" in response.headers
 
         headers = {"Content-Type": manifest.media_type}
@@ -135,7 +138,8 @@ class Repository:
         """All tags, as the registry orders them."""
         found: list[str] = []
         for data in self._pages("tags/list", f"the tags of {self.name}"):
-            found += as_strings(load_object(data, "the list of tags").get("tags"), "tags")
+            with reading():
+                found += as_strings(load_object(data, "the list of tags").get("tags"), "tags")
         return tuple(dict.fromkeys(found))
 
     def referrers(self, digest: Digest, artifact_type: str = "") -> tuple[Descriptor, ...]:
@@ -153,7 +157,8 @@ class Repository:
                 pages = [self.manifest(fallback_tag(digest)).data]
             except Absent:
                 return ()
-        found = [descriptor for data in pages for descriptor in _listed(data, artifact_type)]
+        with reading():
+            found = [descriptor for data in pages for descriptor in _listed(data, artifact_type)]
         return tuple({one.digest: one for one in found}.values())
 
     def _pages(self, place: str, what: str) -> Iterator[bytes]:
@@ -164,7 +169,7 @@ class Repository:
 
             def read(response: httpx.Response) -> tuple[bytes, str]:
                 link = response.links.get("next", {}).get("url", "")
-                return whole(response, _LARGEST_MANIFEST, what), urljoin(str(response.url), link) if link else ""
+                return whole(response, _LARGEST_MANIFEST, what), joined(str(response.url), link) if link else ""
 
             page, place = self._ask("GET", place, what, read)
             yield page
@@ -182,7 +187,7 @@ class Repository:
         body: Body = b"",
     ) -> Answer:
         for attempt in attempts(what, self.client.stop):
-            with attempt, self.send(method, place, headers=headers, body=body) as response:
+            with attempt, self.send(method, place, headers=headers, body=body) as response, reading():
                 return read(response)
         raise AssertionError
 

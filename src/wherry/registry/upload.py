@@ -7,16 +7,16 @@ all registries take; only what is left after a break goes on in a piece of its o
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import quote, urljoin, urlsplit
+from urllib.parse import quote, urlsplit
 
 from wherry.errors import NetworkError, StoreError
-from wherry.fetch.attempts import Again, attempts
+from wherry.fetch.attempts import Again, Stopped, attempts
 from wherry.fetch.transfer import Advance
 from wherry.image import Descriptor, Digest
+from wherry.registry.client import joined
 from wherry.registry.errors import Refused
 from wherry.registry.repository import Repository
 
@@ -40,8 +40,9 @@ def upload(repository: Repository, descriptor: Descriptor, path: Path, advance: 
             if repository.has(descriptor.digest):
                 sending.tell(descriptor.size)
                 return sending.sent
+            location = sending.begin(neighbour)
             try:
-                sending.session(neighbour)
+                sending.send(location)
             except Refused as error:
                 if error.status in _LOST or _DAMAGED & {*error.codes}:
                     sending.tell(0)
@@ -82,9 +83,8 @@ class _Sending:
             self._advance(size - self._told)
             self._told = size
 
-    def session(self, neighbour: str) -> None:
-        """One upload session, from its beginning to the blob."""
-        location = self._begin(neighbour)
+    def send(self, location: str) -> None:
+        """One upload session at ``location``, all of it; none if there is none, as the blob was mounted."""
         if not location:
             self.tell(self._descriptor.size)
             return
@@ -101,7 +101,7 @@ class _Sending:
                 self._finish(location)
                 return
 
-    def _begin(self, neighbour: str) -> str:
+    def begin(self, neighbour: str) -> str:
         """Begin a session; gives where, or nothing if the registry has mounted the blob instead."""
         place = "blobs/uploads/"
         if neighbour:
@@ -126,7 +126,7 @@ class _Sending:
         headers = {"Content-Type": "application/octet-stream", "Content-Length": str(size - offset)}
         if offset:
             headers["Content-Range"] = f"{offset}-{size - 1}"
-        body = _Part(self._path, offset, self._told_of)
+        body = _Part(self._path, offset, size, self._reached)
         with self._repository.send("PATCH", location, headers=headers, body=body) as response:
             return _location(response)
 
@@ -141,33 +141,47 @@ class _Sending:
     def _state(self, location: str) -> tuple[str, int]:
         """Where the session goes on, and how many bytes have arrived."""
         with self._repository.send("GET", location) as response:
-            found = re.fullmatch(r"(?:bytes=)?0-(\d+)", response.headers.get("Range", ""))
+            found = re.fullmatch(r"(?:bytes=)?0-(\d{1,18})", response.headers.get("Range", ""))
             last = int(found[1]) if found else 0
             # An empty session says 0-0, as one of a single byte does: the byte is sent again, from a new session.
             return _location(response, location), min(last + 1, self._descriptor.size) if last else 0
 
-    def _told_of(self, size: int) -> None:
-        self.sent += size
-        self.tell(self._told + size)
+    def _reached(self, position: int, sent: int) -> None:
+        """Note that the blob has gone up to ``position``, for which ``sent`` bytes more were sent."""
+        if self._repository.client.stop.is_set():
+            raise Stopped
+        self.sent += sent
+        self.tell(position)
 
 
-@dataclass(frozen=True, slots=True)
 class _Part:
-    """A file from ``offset`` on, as often as it is wanted."""
+    """The bytes of a file from ``start`` to ``end``, as often as they are wanted."""
 
-    path: Path
-    offset: int
-    advance: Advance
+    def __init__(self, path: Path, start: int, end: int, reached: Callable[[int, int], None]) -> None:
+        self._path = path
+        self._start = start
+        self._end = end
+        self._reached = reached
 
     def __iter__(self) -> Iterator[bytes]:
+        position = self._start
+        self._reached(position, 0)
         try:
-            with self.path.open("rb") as file:
-                file.seek(self.offset)
-                while piece := file.read(_PIECE):
+            with self._path.open("rb") as file:
+                file.seek(position)
+                while position < self._end:
+                    piece = file.read(min(_PIECE, self._end - position))
+                    if not piece:
+                        raise StoreError(f"blob {self._digest} is damaged: it has {position} bytes, not {self._end}")
                     yield piece
-                    self.advance(len(piece))
+                    position += len(piece)
+                    self._reached(position, len(piece))
         except OSError as error:
-            raise StoreError(f"cannot read blob {Digest('sha256:' + self.path.name)}: {error.strerror}") from error
+            raise StoreError(f"cannot read blob {self._digest}: {error.strerror}") from error
+
+    @property
+    def _digest(self) -> Digest:
+        return Digest(f"sha256:{self._path.name}")
 
 
 def _location(response: httpx.Response, default: str = "") -> str:
@@ -175,4 +189,4 @@ def _location(response: httpx.Response, default: str = "") -> str:
     said = response.headers.get("Location", "")
     if not said and not default:
         raise NetworkError(f"{response.url.host} does not say where an upload goes on")
-    return urljoin(str(response.url), said) if said else default
+    return joined(str(response.url), said) if said else default

@@ -156,5 +156,8 @@ def _push(
     from wherry.sources.supply import supplying
 
     content = content_of(image.descriptor, reading(store.blobs))
-    with Registries(insecure=insecure) as registries, supplying(store, registries, reporter) as supply:
+    with (
+        Registries(insecure=insecure, note=reporter.note) as registries,
+        supplying(store, registries, reporter) as supply,
+    ):
         push(content, references, registries, store, supply, task)
