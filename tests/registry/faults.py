@@ -536,6 +536,12 @@ class _Listening(ThreadingHTTPServer):
         self.open: set[socket.socket] = set()
         self.trouble: list[BaseException] = []
 
+    def serve(self) -> None:
+        """Accept connections until the socket is shut down: unlike in ``serve_forever``, nobody waits for a poll."""
+        with suppress(OSError):
+            while True:
+                self.process_request(*self.get_request())
+
     def server_close(self) -> None:
         for connection in tuple(self.open):
             with suppress(OSError):
@@ -580,12 +586,13 @@ class _Server(_Listening):
 
 @contextmanager
 def _serving(server: _Listening) -> Iterator[None]:
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread = threading.Thread(target=server.serve)
     thread.start()
     try:
         yield
     finally:
-        server.shutdown()
+        with suppress(OSError):
+            server.socket.shutdown(socket.SHUT_RDWR)  # closing alone wakes nobody
         thread.join()
         server.server_close()
     if server.trouble:
