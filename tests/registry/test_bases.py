@@ -89,6 +89,15 @@ def test_layers_that_stayed_at_the_registry_come_when_the_image_goes_elsewhere(
         assert len(other.blobs()) == 4  # two layers, a config, a manifest
 
 
+def test_an_image_whose_layers_stayed_away_outlives_pruning(machine: Machine, base: str, tmp_path: Path) -> None:
+    here = machine("here")
+    dockerfile(here, tmp_path / "context", f"FROM {base}\nENV C=d", "kept")
+    assert "kept" in here.ok("images").stdout
+    here.ok("prune", "--all")
+    here.ok("copy", "kept", f"oci:{tmp_path / 'layout'}:1")
+    assert sum(path.stat().st_size for path in (tmp_path / "layout" / "blobs" / "sha256").iterdir()) > LARGE
+
+
 def test_a_known_tag_is_not_asked_for_again_unless_somebody_says_so(
     machine: Machine, open_registry: Registry, tmp_path: Path
 ) -> None:

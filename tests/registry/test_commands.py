@@ -127,6 +127,31 @@ def test_docker_runs_what_we_pushed_and_we_run_what_docker_has_pushed(
     assert there.ok("run", theirs, "ahoy").stdout == "ahoy\n"
 
 
+@pytest.mark.skipif(not Path(BUSYBOX).exists(), reason="Debian's busybox-static is not installed")
+def test_docker_runs_of_an_index_what_is_for_it_and_an_image_that_stayed_docker_s_own(
+    machine: Machine, open_registry: Registry, docker: Docker, tmp_path: Path
+) -> None:
+    index, theirs, again = (f"{open_registry.host}/{name}:1" for name in ("kinds-index", "kinds-theirs", "kinds-again"))
+    here = machine("here")
+    folder = tmp_path / "context"
+    folder.mkdir()
+    shutil.copy(BUSYBOX, folder / "busybox")
+    text = 'FROM scratch\nARG TARGETARCH\nENV ARCH=$TARGETARCH\nCOPY busybox /\nENTRYPOINT ["/busybox", "env"]\n'
+    (folder / "Dockerfile").write_text(text)
+    here.build(folder, "-t", index, "--platform", "linux/arm64,linux/amd64", "--push")
+    docker("pull", index)
+    assert "ARCH=amd64" in docker.run(index).stdout
+    docker("tag", index, theirs)
+    docker("push", theirs)
+    here.ok("pull", theirs)
+    here.ok("push", theirs, again)
+    kind = json.loads(skopeo("inspect", "--raw", "--tls-verify=false", f"docker://{again}"))["mediaType"]
+    assert kind == "application/vnd.docker.distribution.manifest.v2+json"
+    docker("image", "rm", theirs)
+    docker("pull", again)
+    assert "ARCH=amd64" in docker.run(again).stdout
+
+
 def test_nobody_gets_in_without_a_login_and_none_is_kept_that_is_wrong(machine: Machine, tmp_path: Path) -> None:
     here = machine("here")
     with registry(tmp_path / "registry", password=True) as server:
