@@ -210,12 +210,15 @@ def test_a_cache_that_is_damaged_stops_nothing(machine: Machine, tmp_path: Path,
     assert "Traceback" not in done.stderr
 
 
-def test_what_has_gone_from_a_cache_is_made_again(machine: Machine, tmp_path: Path) -> None:
+@pytest.mark.parametrize("how", ["gone", "damaged"])
+def test_what_has_gone_from_a_cache_is_made_again(machine: Machine, tmp_path: Path, how: str) -> None:
     folder = tmp_path / "cache"
     built(machine("first"), tmp_path, "x", "a", "b", more=["--cache-to", f"type=local,dest={folder}"])
     for blob in (folder / "blobs" / "sha256").iterdir():
-        if blob.read_bytes()[:2] == b"\x1f\x8b":
+        if (data := blob.read_bytes())[:2] == b"\x1f\x8b":
             blob.unlink()
+            if how == "damaged":
+                blob.write_bytes(data[:-1] + b"?")
     second = machine("second")
     (tmp_path / "context" / "Dockerfile").write_text(
         "FROM scratch AS x\nCOPY a /\nFROM x\nCOPY b /\nCOPY --from=x a /c\n"

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from wherry.errors import WherryError
+from wherry.errors import NetworkError, WherryError
 from wherry.events import Reporter, Task
+from wherry.fetch import HashMismatch
 from wherry.image import Descriptor, Digest, Reference
 from wherry.image.digest import encoded
 from wherry.registry.registries import Registries
@@ -61,9 +62,9 @@ class Supply:
         for origin in origins:
             try:
                 return origin.size if self._from(origin, task) else 0
-            except (Absent, FileNotFoundError):
+            except (Absent, Gone, FileNotFoundError):
                 self._store.origins.forget(origin)
-            except WherryError as error:
+            except (NetworkError, HashMismatch) as error:
                 failure = error
         if failure is not None:
             raise failure
@@ -89,7 +90,7 @@ def _copied(layout: Path, origin: Origin, store: Store, task: Task) -> bool:
             target.write(piece)
             task.advance(len(piece))
         if target.digest != origin.digest:
-            raise WherryError(f"{layout} is damaged: {origin.digest} is {target.digest}")
+            raise Gone(f"{layout} is damaged: {origin.digest} is {target.digest}")
         target.commit()
     return True
 
