@@ -881,6 +881,18 @@ def test_progress_counts_what_is_of_use_where_a_mirror_fails(scene: Scene, fault
     assert scene.there.store.blobs.read(layer.digest) == scene.here.store.blobs.read(layer.digest)
 
 
+def test_a_mirror_that_is_not_there_is_not_waited_for(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert scene.pushed(faults.Nothing())[0] is None
+    monkeypatch.setattr(attempts, "_FIRST_DELAY", 1000)
+    layer = Descriptor(OCI_LAYER_GZIP, *_largest(scene.here.store))
+    with Client(Hosts(), Keychain()) as client:
+        away = Repository(client, Endpoint("127.0.0.1:9", scene.repository, mirror=True))
+        itself = Repository(client, Endpoint(scene.server.host, scene.repository))
+        assert download([away, itself], layer, scene.there.store, lambda size: None)
+        with pytest.raises(NetworkError, match=r"127\.0\.0\.1:9"):
+            away.has(layer.digest)
+
+
 def _largest(store: Store) -> tuple[Digest, int]:
     path = max(store.path.glob("blobs/sha256/*"), key=lambda path: path.stat().st_size)
     return Digest(f"sha256:{path.name}"), path.stat().st_size

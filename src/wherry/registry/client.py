@@ -52,6 +52,7 @@ class Client:
         self._lock = threading.Lock()
         self._clients: dict[tuple[str, bool], httpx.Client] = {}
         self._bases: dict[str, str] = {}
+        self._away: dict[str, str] = {}
         self._access: dict[tuple[str, str], Access] = {}
 
     def __enter__(self) -> Client:
@@ -157,6 +158,8 @@ class Client:
         body: Body,
     ) -> Iterator[tuple[httpx.Response, str, str]]:
         """The response of the first of the bases that somebody answers at, that base, our Authorization header."""
+        if (failure := self._away.get(endpoint.host)) and endpoint.mirror:
+            raise NetworkError(failure)
         bases = self._bases_of(endpoint)
         failures: list[str] = []
         for base in bases:
@@ -175,7 +178,11 @@ class Client:
                     self._bases[endpoint.host] = base
                 yield response, base, authorization
                 return
-        raise Unreached("; ".join(dict.fromkeys(failures)))
+        failure = "; ".join(dict.fromkeys(failures))
+        if endpoint.mirror:  # others have what it should have: it is asked no more
+            self._away[endpoint.host] = f"{endpoint.host}: {failure}"
+            raise NetworkError(self._away[endpoint.host])
+        raise Unreached(failure)
 
     def _access_to(self, endpoint: Endpoint, base: str) -> Access:
         host = endpoint.registry
