@@ -66,11 +66,11 @@ def titles(text: str, outcome: str) -> list[str]:
 
 
 def test_a_new_machine_builds_and_pushes_a_project_without_fetching_or_packing_anything_again(
-    machine: Machine, cut_off: Wherry, counted: Wire, project: Path, tmp_path: Path
+    machine: Machine, warm: Wherry, cut_off: Wherry, counted: Wire, project: Path, tmp_path: Path
 ) -> None:
     cache = shared(counted.host, tmp_path.name)
     names = [f"{counted.host}/{tmp_path.name}:{tag}" for tag in (1, 2, 3)]
-    first = machine("first").build(project, "-t", names[0], "--push", "--cache-to", cache)
+    first = warm.build(project, "-t", names[0], "--push", "--cache-to", cache)
     counted.up = counted.down = 0
     same = cut_off.build(project, "-t", names[1], "--push", "--cache-from", cache)
     assert same == first
@@ -86,10 +86,10 @@ def test_a_new_machine_builds_and_pushes_a_project_without_fetching_or_packing_a
 
 
 def test_one_changed_requirement_leaves_the_layers_of_the_others_where_they_are(
-    machine: Machine, open_registry: Registry, project: Path, tmp_path: Path
+    machine: Machine, warm: Wherry, open_registry: Registry, project: Path, tmp_path: Path
 ) -> None:
     cache = shared(open_registry.host, tmp_path.name)
-    machine("first").build(project, "--cache-to", cache)
+    warm.build(project, "--cache-to", cache)
     machine("second").build(project, "--cache-from", cache, "--cache-to", cache)  # hands on what it did not look at
     (project / "requirements.txt").write_text("requests==2.32.3\nsix==1.17.0\n")
     done = machine("third").ok("build", project, "--progress", "json", "--cache-from", cache)
@@ -99,7 +99,7 @@ def test_one_changed_requirement_leaves_the_layers_of_the_others_where_they_are(
 
 
 def test_a_project_that_is_a_package_is_not_built_again_where_nothing_of_it_changed(
-    machine: Machine, cut_off: Wherry, open_registry: Registry, tmp_path: Path
+    warm: Wherry, cut_off: Wherry, open_registry: Registry, tmp_path: Path
 ) -> None:
     folder = tmp_path / "package"
     (folder / "src" / "hull").mkdir(parents=True)
@@ -109,7 +109,7 @@ def test_a_project_that_is_a_package_is_not_built_again_where_nothing_of_it_chan
         '[build-system]\nrequires = ["flit_core"]\nbuild-backend = "flit_core.buildapi"\n'
     )
     cache = shared(open_registry.host, tmp_path.name)
-    first = machine("first").build(folder, "--cache-to", cache)
+    first = warm.build(folder, "--cache-to", cache)
     assert cut_off.build(folder, "-t", "hull", "--cache-from", cache) == first
     assert cut_off.ok("run", "hull").stdout == "afloat\n"
 
@@ -156,29 +156,31 @@ def test_layers_of_the_image_alone_are_written_if_nothing_else_is_said(
     assert any(title.startswith("RUN") for title in titles(done.stderr, "DONE"))
 
 
-def test_a_cache_in_a_folder_serves_without_a_network(machine: Machine, project: Path, tmp_path: Path) -> None:
+def test_a_cache_in_a_folder_serves_without_a_network(
+    machine: Machine, warm: Wherry, project: Path, tmp_path: Path
+) -> None:
     folder = tmp_path / "cache"
-    first = machine("first").build(project, "--cache-to", f"type=local,dest={folder}")
+    first = warm.build(project, "--cache-to", f"type=local,dest={folder}")
     second = machine("second")
     assert second.build(project, "-t", "x", "--offline", "--cache-from", f"type=local,src={folder}") == first
     assert second.ok("run", "x").stdout == "2.32.3\n"
     assert skopeo("inspect", "--raw", f"oci:{folder}:latest")  # others read the folder
 
 
-def test_an_image_carries_its_own_cache(machine: Machine, cut_off: Wherry, counted: Wire, project: Path) -> None:
+def test_an_image_carries_its_own_cache(warm: Wherry, cut_off: Wherry, counted: Wire, project: Path) -> None:
     name = f"{counted.host}/inline:1"
-    first = machine("first").build(project, "-t", name, "--push", "--cache-to", "type=inline")
+    first = warm.build(project, "-t", name, "--push", "--cache-to", "type=inline")
     counted.up = counted.down = 0
     assert cut_off.build(project, "-t", name, "--push", "--cache-from", name, "--cache-to", "type=inline") == first
     assert (counted.up < 100_000, counted.down < 200_000) == (True, True)
 
 
 def test_an_image_for_two_platforms_carries_the_caches_of_both(
-    machine: Machine, cut_off: Wherry, open_registry: Registry, project: Path
+    warm: Wherry, cut_off: Wherry, open_registry: Registry, project: Path
 ) -> None:
     name = f"{open_registry.host}/inline-both:1"
     options = ["--platform", "linux/amd64,linux/arm64", "-t", name, "--push", "--cache-to", "type=inline"]
-    first = machine("first").build(project, *options)
+    first = warm.build(project, *options)
     assert cut_off.build(project, *options, "--cache-from", name) == first
     index = json.loads(skopeo("inspect", "--raw", "--tls-verify=false", f"docker://{name}"))
     assert [one["platform"]["architecture"] for one in index["manifests"]] == ["amd64", "arm64"]
