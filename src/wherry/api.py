@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -19,7 +19,7 @@ from wherry.plan import Base, Plan
 from wherry.planning import DockerfileRequest, Planned, is_dockerfile_build, planned
 from wherry.registry.registries import Registries
 from wherry.solve import Options, solve
-from wherry.solve.work import Stop, Work
+from wherry.solve.work import Work
 from wherry.sources.supply import Gone, supplying
 from wherry.store import Store
 
@@ -157,9 +157,9 @@ def build(
         def solved() -> tuple[Planned, tuple[Image, ...], dict[Base, Image]]:
             with planned(context, request, options, opened, fetcher, registries, reporter) as found:
                 bases: dict[Base, Image] = {}
-                settings = Work(found.plans[0], found.context, opened, fetcher, registries, options, reporter)
-                settings = replace(settings, images=found.images, bases=bases)
-                return found, tuple(solve(replace(settings, plan=one, stop=Stop())) for one in found.plans), bases
+                more = (found.context, opened, fetcher, registries, options, reporter)
+                work = [Work(one, *more, images=found.images, bases=bases) for one in found.plans]
+                return found, tuple(map(solve, work)), bases
 
         found, made, bases = _unless_gone(solved, reporter)
         image: Image | Index = made[0] if len(made) == 1 else Index(made)

@@ -5,7 +5,8 @@ A part of the public API of its own, so that who pushes does not wait for a buil
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from wherry.events import Listener, Reporter
 from wherry.image import Platform, Reference
 from wherry.opening import using
 from wherry.registry.registries import Registries
-from wherry.sources.supply import supplying
+from wherry.sources.supply import Supply, supplying
 
 if TYPE_CHECKING:
     from wherry.store import Store
@@ -48,12 +49,7 @@ def push(
 
     references = [_destination(text) for text in dict.fromkeys(destinations or (name,))]
     reporter = Reporter(listener)
-    with (
-        using(store) as opened,
-        Registries(insecure=insecure, note=reporter.note) as registries,
-        supplying(opened, registries, reporter) as supply,
-    ):
-        opened.scratch()  # says to other processes that the store is in use
+    with _connected(store, insecure, reporter) as (opened, registries, supply):
         content = content_of(find_descriptor(opened, name), reading(opened.blobs))
         sent = send(content, references, registries, opened, supply, reporter)
     return Transferred(tuple(reference.familiar for reference in references), content.top.digest, sent)
@@ -82,12 +78,7 @@ def copy(
 
     address, targets = parse_address(source), parse_targets(destinations)
     reporter = Reporter(listener)
-    with (
-        using(store) as opened,
-        Registries(insecure=insecure, note=reporter.note) as registries,
-        supplying(opened, registries, reporter) as supply,
-    ):
-        opened.scratch()  # says to other processes that the store is in use
+    with _connected(store, insecure, reporter) as (opened, registries, supply):
         with reporter.step(f"find {address}") as task:
             content, taken = content_at(address, platform, registries, opened, task)
             task.detail = content.top.digest[:19]
@@ -115,12 +106,7 @@ def pull(
     from wherry.sources.registry import pull_image
 
     reporter = Reporter(listener)
-    with (
-        using(store) as opened,
-        Registries(insecure=insecure, note=reporter.note) as registries,
-        supplying(opened, registries, reporter) as supply,
-    ):
-        opened.scratch()  # says to other processes that the store is in use
+    with _connected(store, insecure, reporter) as (opened, registries, supply):
         reference = registries.hosts.resolve(name)
         with reporter.step(f"pull {reference.familiar}") as task:
             found, fetched = pull_image(reference, platform or Platform.native(), registries, opened, supply, task)
@@ -155,6 +141,20 @@ def logout(registry: str) -> bool:
     from wherry.registry.location import parse_host
 
     return forget_login(parse_host(registry))
+
+
+@contextmanager
+def _connected(
+    store: Store | None, insecure: Sequence[str], reporter: Reporter
+) -> Iterator[tuple[Store, Registries, Supply]]:
+    """A store, the registries, and what fetches from these into that."""
+    with (
+        using(store) as opened,
+        Registries(insecure=insecure, note=reporter.note) as registries,
+        supplying(opened, registries, reporter) as supply,
+    ):
+        opened.scratch()  # says to other processes that the store is in use
+        yield opened, registries, supply
 
 
 def _destination(text: str) -> Reference:

@@ -34,22 +34,6 @@ _CONTAINERD_NAME = "io.containerd.image.name"
 _ID = re.compile(r"[0-9a-f]{12,64}")
 
 
-class StoreImage:
-    """An image that the local store has a name (or a digest) for."""
-
-    def __init__(self, name: str, store: Store) -> None:
-        self._name = name
-        self._store = store
-
-    def image(self, platform: Platform, task: Task) -> Image:
-        """The image for ``platform``. Raises :class:`UsageError` if there is none of that name or platform."""
-        descriptor = find_name(self._name, self._store)
-        if descriptor is None:
-            raise unknown_name(self._name, self._store)
-        task.cached()
-        return choose(self._store.load(descriptor), platform, self._name)
-
-
 def find_name(name: str, store: Store) -> Descriptor | None:
     """The descriptor that ``name`` means in the store, if any does.
 

@@ -196,13 +196,14 @@ class NamedImage:
 
         Raises :class:`UsageError` if there is none of that name or platform.
         """
-        from wherry.sources.layout import StoreImage, find_name, unknown_name
+        from wherry.sources.layout import choose, find_name, unknown_name
 
-        stored = StoreImage(self._name, self._store)
+        stored = find_name(self._name, self._store)
         unfitting: UsageError | None = None
-        if self._pull != "always" and find_name(self._name, self._store) is not None:
+        if self._pull != "always" and stored is not None:
+            task.cached()
             try:
-                return stored.image(platform, task)
+                return choose(self._store.load(stored), platform, self._name)
             except UsageError as error:  # the registry may have it for further platforms
                 unfitting = error
         reference = self._registries.hosts.resolve(self._name)
@@ -220,9 +221,10 @@ class NamedImage:
         except (NetworkError, HashMismatch) as error:
             if unfitting:
                 raise unfitting from error
-            if self._pull == "always" and _is_refused(error) and find_name(self._name, self._store) is not None:
+            if stored is not None and _is_refused(error):
                 task.note(f"{self._name}: the registry has none, that of the store serves")
-                return stored.image(platform, task)
+                task.cached()
+                return choose(self._store.load(stored), platform, self._name)
             raise unknown_name(self._name, self._store, error) from error
         task.detail = found.digest[:19]
         return found.image
