@@ -56,12 +56,25 @@ class Release:
         for ending in (".gz", ".xz", ""):
             path = f"main/binary-{architecture}/Packages{ending}"
             if path in self.indexes:
-                sha256, size = self.indexes[path]
-                folder, _, name = f"{self.url}/dists/{self.suite}/{path}".rpartition("/")
-                url = f"{folder}/by-hash/SHA256/{sha256}" if self.by_hash else f"{folder}/{name}"
-                return Download(url, {"sha256": sha256}, size, f"{self.suite}'s package index")
+                return self._index(path, "package index")
         known = [name for name in self.architectures if name != "all"]
         raise WherryError(f"Debian {self.suite} has no packages for {architecture}", hint=f"It has {', '.join(known)}.")
+
+    def contents(self, architecture: str) -> Download | None:
+        """The Contents file of ``main``: which packages for ``architecture`` have which files.
+
+        Those that are for any machine have one of their own, ``all``. None if the suite has none, which is no error
+        of it, or only uncompressed, which would be half a gigabyte.
+        """
+        paths = (f"main/Contents-{architecture}{ending}" for ending in (".gz", ".xz"))
+        path = next((path for path in paths if path in self.indexes), None)
+        return self._index(path, f"list of files ({architecture})") if path else None
+
+    def _index(self, path: str, name: str) -> Download:
+        sha256, size = self.indexes[path]
+        folder, _, file = f"{self.url}/dists/{self.suite}/{path}".rpartition("/")
+        url = f"{folder}/by-hash/SHA256/{sha256}" if self.by_hash else f"{folder}/{file}"
+        return Download(url, {"sha256": sha256}, size, f"{self.suite}'s {name}")
 
     def check_age(self, now: datetime) -> None:
         """Raise :class:`Expired` if ``now`` is after Valid-Until."""
