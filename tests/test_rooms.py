@@ -11,7 +11,7 @@ import pytest
 SOURCE = Path(__file__).parent.parent / "src" / "wherry"
 
 FLOORS = (
-    {"children", "errors", "events", "giturl", "image", "plan", "target", "urls", "version"},
+    {"children", "errors", "events", "giturl", "image", "lockfile", "pins", "plan", "target", "urls", "version"},
     {"store"},
     {"fetch", "layers"},
     {"registry"},
@@ -21,7 +21,7 @@ FLOORS = (
     {"frontends", "running", "sharing"},
     {"planning"},
     {"opening"},
-    {"api", "distribution"},
+    {"api", "distribution", "locking"},
     {"__init__"},
     {"cli"},
     {"__main__"},

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
         Platform,
         ProjectOptions,
         build,
+        dockerfile,
         images,
+        init,
         plans,
         prune,
         remove,
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     )
     from wherry.distribution import Transferred, copy, login, logout, pull, push
     from wherry.errors import WherryError
+    from wherry.locking import Locked, check_lock, lock
     from wherry.opening import default_store, find, open_store
     from wherry.running import RunOptions
     from wherry.version import VERSION as __version__  # noqa: N811
@@ -34,6 +37,7 @@ __all__ = [
     "BaseImage",
     "BuildResult",
     "DockerfileRequest",
+    "Locked",
     "Options",
     "Platform",
     "ProjectOptions",
@@ -42,10 +46,14 @@ __all__ = [
     "WherryError",
     "__version__",
     "build",
+    "check_lock",
     "copy",
     "default_store",
+    "dockerfile",
     "find",
     "images",
+    "init",
+    "lock",
     "login",
     "logout",
     "open_store",
@@ -59,6 +67,7 @@ __all__ = [
 
 _ELSEWHERE = {
     **{name: ("wherry.distribution", name) for name in ("Transferred", "copy", "login", "logout", "pull", "push")},
+    **{name: ("wherry.locking", name) for name in ("Locked", "check_lock", "lock")},
     **{name: ("wherry.opening", name) for name in ("default_store", "find", "open_store")},
     "RunOptions": ("wherry.running", "RunOptions"),
     "WherryError": ("wherry.errors", "WherryError"),

@@ -9,14 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from wherry.errors import UsageError
+from wherry.errors import UsageError, WherryError
 from wherry.events import Listener, Reporter
 from wherry.fetch import Fetcher
 from wherry.frontends.python import ProjectOptions
 from wherry.image import Descriptor, Image, Index, Platform, Reference
 from wherry.opening import find, using
+from wherry.pins import Ledger
 from wherry.plan import Base, Plan
-from wherry.planning import DockerfileRequest, Planned, is_dockerfile_build, planned
+from wherry.planning import DockerfileRequest, Planned, is_dockerfile_build, planned, project_folder
 from wherry.registry.registries import Registries
 from wherry.solve import Options, solve
 from wherry.solve.work import Work
@@ -24,6 +25,8 @@ from wherry.sources.supply import Gone, supplying
 from wherry.store import Store
 
 if TYPE_CHECKING:
+    from wherry.frontends.dockerfile.writer import Written
+    from wherry.frontends.python.suggestion import Suggestion
     from wherry.running import RunOptions
     from wherry.sharing import CachePlace
     from wherry.store.listing import Row
@@ -37,7 +40,9 @@ __all__ = [
     "Platform",
     "ProjectOptions",
     "build",
+    "dockerfile",
     "images",
+    "init",
     "plans",
     "prune",
     "remove",
@@ -71,6 +76,76 @@ def plans(
         planned(context, request, options, opened, fetcher, registries, reporter) as found,
     ):
         return found.plans
+
+
+def dockerfile(
+    context: Path | str = ".",
+    request: ProjectOptions | None = None,
+    *,
+    options: Options | None = None,
+    store: Store | None = None,
+) -> Written:
+    """What a build of the project in ``context`` would do as a Dockerfile, and the .dockerignore that belongs to it.
+
+    The digest of a base at a registry is looked up and written down; where none can be had, a note says so. Builds
+    nothing. Raises :class:`~wherry.errors.WherryError`, for a base that docker has no name for among others.
+    """
+    from importlib.metadata import version
+
+    from wherry.frontends.dockerfile.writer import pinnable, write
+
+    options = options or Options()
+    reporter = Reporter(None)
+    with (
+        using(store) as opened,
+        Fetcher(opened.files, offline=options.offline) as fetcher,
+        Registries(insecure=options.insecure, offline=options.offline, note=reporter.note) as registries,
+        supplying(opened, registries, reporter),
+        planned(context, request or ProjectOptions(), options, opened, fetcher, registries, reporter) as found,
+    ):
+        plan = found.plans[0]
+        more = (found.context, opened, fetcher, registries, options, reporter)
+        digests = {}
+        for base in pinnable(plan):
+            if digest := _digest(base, Work(plan, *more)):
+                digests[base.source] = digest
+        return write(plan, digests, uv=version("uv"))
+
+
+def init(folder: Path | str = ".", *, dry_run: bool = False) -> Suggestion:
+    """Write first settings of the project in ``folder``: what a build would guess, to be changed; gives them.
+
+    With ``dry_run`` nothing is written. Raises :class:`~wherry.errors.UsageError` if it has settings already.
+    """
+    from wherry.frontends.python.suggestion import suggest
+
+    root = project_folder(folder)
+    suggestion = suggest(root)
+    if not dry_run:
+        from wherry.sinks.destination import write_file, writing
+
+        target = root / suggestion.file
+        mode = target.stat().st_mode & 0o7777 if target.exists() else None
+        write_file(target, suggestion.content)
+        if mode is not None:
+            with writing(target):
+                target.chmod(mode)
+    return suggestion
+
+
+def _digest(base: Base, work: Work) -> str | None:
+    """The digest that the image which a build would take has at its registry, if it is from one."""
+    from wherry.solve.image import base_image
+    from wherry.sources.registry import known_image
+
+    platform = base.platform or work.plan.platform
+    try:
+        with work.reporter.step(f"base {base.source}") as task:
+            image = base_image(base, platform, work, task)
+        known = known_image(work.registries.hosts.resolve(base.source), platform, work.store)
+    except WherryError:
+        return None
+    return known.digest if known is not None and known.image.digest == image.digest else None
 
 
 def _request(context: Path | str) -> ProjectOptions | DockerfileRequest:
@@ -158,8 +233,12 @@ def build(
             with planned(context, request, options, opened, fetcher, registries, reporter) as found:
                 bases: dict[Base, Image] = {}
                 more = (found.context, opened, fetcher, registries, options, reporter)
-                work = [Work(one, *more, images=found.images, bases=bases) for one in found.plans]
-                return found, tuple(map(solve, work)), bases
+                pins = _ledger(request, found, options)
+                work = [Work(one, *more, images=found.images, bases=bases, pins=pins) for one in found.plans]
+                made = tuple(map(solve, work))
+                if isinstance(request, ProjectOptions) and pins.floating:
+                    reporter.note(f"not locked: {', '.join(pins.floating)}; `wherry lock` pins them")
+                return found, made, bases
 
         found, made, bases = _unless_gone(solved, reporter)
         image: Image | Index = made[0] if len(made) == 1 else Index(made)
@@ -181,6 +260,15 @@ def build(
         reused = sum(layer.size for layer in _layers(made) if _was_there(opened, layer, start))
         used = tuple(dict.fromkeys(_base_image(base, one, opened) for base, one in bases.items()))
     return BuildResult(image, references, found.plans, reused, used)
+
+
+def _ledger(request: ProjectOptions | DockerfileRequest, found: Planned, options: Options) -> Ledger:
+    """What a build asks where something floats: the project's lock, if it has one."""
+    if not isinstance(request, ProjectOptions):
+        return Ledger()
+    from wherry.solve.pinning import ledger
+
+    return ledger(found.plans, found.context, options)
 
 
 def _cache_places(

@@ -16,12 +16,24 @@ from wherry.image.json import Json
 from wherry.image.platform import Platform
 from wherry.urls import redacted
 
-RequirementsKind = Literal["pylock", "uv.lock", "requirements.txt", "pyproject", "none"]
+RequirementsKind = Literal[
+    "pylock",
+    "uv.lock",
+    "poetry.lock",
+    "pdm.lock",
+    "Pipfile.lock",
+    "conda-lock",
+    "requirements.txt",
+    "pyproject",
+    "lines",
+    "none",
+]
 Times = Literal["fixed", "clamped", "real"]
 MountKind = Literal["bind", "cache", "tmpfs", "secret", "ssh"]
 Sharing = Literal["shared", "private", "locked"]
 RunNetwork = Literal["default", "none", "host"]
 Security = Literal["sandbox", "insecure"]
+NativeLibs = Literal["packages", "vendor"]
 
 DEFAULT_EPOCH = 315532800
 """1980-01-01T00:00:00Z: the time of every file of a project build. Zip files cannot hold an earlier one."""
@@ -56,6 +68,9 @@ class Requirements:
     Paths are relative to the context, with ``/``. ``inputs`` lists every file whose content decides the
     result (``-r`` and ``-c`` files, local projects' metadata); ``projects`` the local projects to be built
     and installed, ``.`` among them if the application is itself a package.
+
+    ``lines`` are requirements that stand in no file, with the constraints ``bounds``: those that a build has (kind
+    ``lines``). ``no_binary`` and ``only_binary`` name distributions, or ``:all:``, as pip's options do.
     """
 
     kind: RequirementsKind
@@ -65,6 +80,10 @@ class Requirements:
     extras: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
     indexes: Indexes = Indexes()
+    lines: tuple[str, ...] = ()
+    bounds: tuple[str, ...] = ()
+    no_binary: tuple[str, ...] = ()
+    only_binary: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,14 +202,22 @@ class Virtualenv:
 
 @dataclass(frozen=True, slots=True)
 class BuildWheels:
-    """Build a wheel for what has none: local projects, by their own backend (PEP 517).
+    """Build a wheel for what has none: local projects, sdists, repositories, by their own backends (PEP 517).
 
-    ``packages`` are Debian packages that only the compilation needs; a requirement from an index that
-    has only an sdist will be built here too.
+    What needs a compiler is built in the files of ``base`` (None: those of the stage's own), with Debian's toolchain
+    and ``packages`` added, which go no further. ``env`` are variables of the backends; ``config_settings`` theirs too
+    (distribution or empty for all, key, values); ``constraints`` bound the versions of what backends require.
+    ``native_libs`` says how the shared libraries come along that only the compilation has: as Debian packages of the
+    stage that asks for them (:class:`Packages`), or vendored into the wheel.
     """
 
     requirements: Requirements
+    base: Base | None = None
     packages: tuple[str, ...] = ()
+    env: tuple[tuple[str, str], ...] = ()
+    config_settings: tuple[tuple[str, str, tuple[str, ...]], ...] = ()
+    constraints: tuple[str, ...] = ()
+    native_libs: NativeLibs = "packages"
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,9 +231,13 @@ class Install:
 
 @dataclass(frozen=True, slots=True)
 class Packages:
-    """Add Debian packages, with their dependencies, to a Debian base."""
+    """Add Debian packages, with their dependencies, to a Debian base.
+
+    Beside those in ``names``, those whose libraries the wheels need that the stage ``libraries_of`` has built.
+    """
 
     names: tuple[str, ...]
+    libraries_of: StageRef | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -367,7 +398,8 @@ def title(step: Step) -> str:
         case Install():
             return f"install {step.requirements.path or 'nothing'} into {step.prefix}"
         case Packages():
-            return f"add Debian packages {_list(step.names)}"
+            built = "those that compiled wheels need" if step.libraries_of else ""
+            return f"add Debian packages {_list(tuple(filter(None, (*step.names, built))))}"
         case Copy(origin=BuildContext(ignore=("**",))):
             return f"create {step.destination}"
         case Copy():

@@ -104,7 +104,7 @@ def test_the_table_of_pyproject_in_wherry_toml_is_explained(tmp_path: Path) -> N
 
 def test_a_key_that_resembles_nothing_lists_them_all(tmp_path: Path) -> None:
     (tmp_path / "wherry.toml").write_text("zzz = 1\n")
-    assert "base, bytecode, cmd, entrypoint" in complaint(tmp_path)
+    assert "base, build-base, build-constraints, build-env" in complaint(tmp_path)
 
 
 @pytest.mark.parametrize(

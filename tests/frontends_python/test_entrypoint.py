@@ -156,6 +156,16 @@ def test_a_script_that_names_no_function_is_an_error(project: Project) -> None:
 # -- Procfile -------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("target", ['"pkg.cli:main"', '{reference = "pkg.cli:main", type = "console"}'])
+def test_scripts_may_stand_in_poetrys_own_table(project: Project, target: str) -> None:
+    table = f'[tool.poetry]\nname = "x"\nversion = "1"\n[tool.poetry.scripts]\ngo = {target}\n'
+    root = project({"pyproject.toml": table, "requirements.txt": ""})
+    assert command(root) == "@python -c import sys; from pkg.cli import main; sys.exit(main())"
+    project({"pyproject.toml": table + '[build-system]\nrequires = ["poetry-core"]\n'})
+    assert command(root) == "@go"
+    assert why(root).why == "the only script in [tool.poetry.scripts]"
+
+
 def test_a_procfile_gets_the_port_that_its_platforms_give(project: Project) -> None:
     files = {"requirements.txt": "gunicorn", "Procfile": "release: x\nweb: A=1 gunicorn app:app -b :$PORT # no\n"}
     found = configure(project({**files, "Procfile": "release: x\nweb: A=1 gunicorn app:app -b :$PORT\n"}))

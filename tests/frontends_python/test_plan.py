@@ -83,7 +83,8 @@ def test_the_simplest_project_becomes_two_stages(project: Project) -> None:
     assert made.target == "runtime"
     assert compile_.base == runtime.base == Base("debian://trixie", bytecode=True)
     assert [type(step) for step in compile_.steps] == [Virtualenv, BuildWheels, Install]
-    venv, application, configure = runtime.steps
+    packages, venv, application, configure = runtime.steps
+    assert packages == Packages((), StageRef("compile"))
     assert venv == Copy(StageRef("compile"), ("/opt/venv",), "/opt/venv", normalise=True)
     assert isinstance(application, Copy)
     assert (application.sources, application.destination) == ((".",), "/usr/src/app")
@@ -113,7 +114,7 @@ def test_settings_find_their_places(project: Project) -> None:
     made = plan(project({"requirements.txt": "x", "main.py": "", "wherry.toml": settings}))
     packages, _, application, configure = made.stage("runtime").steps
     assert made.stage("runtime").base == Base("debian://bookworm?include=curl", "3.11", "https://mirror.example/debian")
-    assert packages == Packages(("libpq5",))
+    assert packages == Packages(("libpq5",), StageRef("compile"))
     assert isinstance(application, Copy)
     assert application.destination == "/srv"
     assert isinstance(configure, Configure)
@@ -145,7 +146,7 @@ def test_the_command_line_goes_before_the_settings(project: Project) -> None:
     assert [(name, value) for name, value in configure.env if len(name) == 1] == [("A", "2"), ("B", "1")]
     assert configure.labels == (("x", "2"), ("y", "2"))
     assert (configure.user, configure.workdir, configure.ports) == ("1:1", "/w", ("53/udp",))
-    assert made.stage("runtime").steps[0] == Packages(("tini",))
+    assert made.stage("runtime").steps[0] == Packages(("tini",), StageRef("compile"))
     install = made.stage("compile").steps[-1]
     assert isinstance(install, Install)
     assert install.bytecode
@@ -196,6 +197,21 @@ def test_the_python_version_is_looked_for_in_order(project: Project) -> None:
 )  # fmt: skip
 def test_forms_of_python_version(project: Project, text: str, expected: str) -> None:
     assert fact(plan(project({"main.py": "", ".python-version": f"{text}\n"})), "python")[0] == expected
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({"pyproject.toml": '[tool.poetry.dependencies]\npython = "^3.11"\n', "requirements.txt": ""}, "<4,>=3.11"),
+        ({"Pipfile": '[requires]\npython_version = "3.13"\n', "requirements.txt": ""}, "3.13"),
+        ({"Pipfile": '[requires]\npython_full_version = "3.13.2"\n', "requirements.txt": ""}, "3.13"),
+        ({"conda-lock.yml": "package:\n- name: python\n  version: 3.13.5\n  manager: conda\n"}, "3.13"),
+    ],
+)
+def test_tools_tell_the_python_version_in_files_of_their_own(
+    project: Project, files: dict[str, str], expected: str
+) -> None:
+    assert fact(plan(project({"main.py": "", **files})), "python")[0] == expected
 
 
 def test_another_python_than_cpython_is_an_error_with_its_line(project: Project) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -77,14 +78,14 @@ def test_a_file_can_be_named(project: Project) -> None:
     assert found.names == {"django"}
     assert needs(root, ProjectOptions(requirements="pylock.prod.toml")).requirements.kind == "pylock"
     assert "there is no file nothing.txt" in complaint(root, ProjectOptions(requirements="nothing.txt"))
-    project(**{"poetry.lock": ""})
-    assert "not a file of requirements" in complaint(root, ProjectOptions(requirements="poetry.lock"))
+    project(**{"other.lock": ""})
+    assert "not a file of requirements" in complaint(root, ProjectOptions(requirements="other.lock"))
 
 
-def test_poetrys_own_table_is_not_read_and_that_is_said(project: Project) -> None:
+def test_poetrys_own_table_needs_its_lock(project: Project) -> None:
     message = complaint(project(**{"pyproject.toml": "[tool.poetry.dependencies]\nflask = '*'\n"}))
     assert "no [project] table" in message
-    assert "poetry export" in message
+    assert "run `poetry lock`" in message
 
 
 def test_uv_lock_needs_the_project_that_it_locks(project: Project) -> None:
@@ -451,10 +452,240 @@ def test_a_name_that_leads_nowhere_is_a_usage_error(tmp_path: Path) -> None:
         Folder(tmp_path / "nothing")
 
 
-@pytest.mark.parametrize("name", ["setup.py", "Pipfile", "Pipfile.lock"])
+@pytest.mark.parametrize("name", ["setup.py", "Pipfile", "environment.yml"])
 def test_requirements_in_a_form_that_is_not_read_are_an_error_and_not_left_out(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text("")
     (tmp_path / "main.py").write_text("print(1)\n")
     with pytest.raises(UsageError, match=f"{name} says what the project needs") as caught:
         plans(tmp_path)
-    assert "requirements.txt" in str(caught.value.hint)
+    assert re.search(r"requirements\.txt|lock", str(caught.value.hint))
+
+
+# -- locks of other tools ---------------------------------------------------------------------------
+
+POETRY_LOCK = """
+[[package]]
+name = "Flask"
+version = "3.1"
+optional = false
+groups = ["main"]
+
+[[package]]
+name = "gunicorn"
+version = "23.0"
+optional = true
+groups = ["main"]
+markers = "extra == \\"server\\""
+
+[[package]]
+name = "uvicorn"
+version = "0.30"
+optional = false
+groups = ["dev"]
+
+[[package]]
+name = "lib"
+version = "1.0"
+optional = false
+groups = ["main"]
+develop = true
+
+[package.source]
+type = "directory"
+url = "libs/lib"
+
+[metadata]
+lock-version = "2.1"
+python-versions = ">=3.11"
+content-hash = ""
+"""
+POETRY_PROJECT = """
+[tool.poetry]
+name = "app"
+version = "1"
+[tool.poetry.dependencies]
+python = "^3.11"
+[tool.poetry.extras]
+server = ["gunicorn"]
+[tool.poetry.group.dev.dependencies]
+uvicorn = "*"
+"""
+
+
+@pytest.fixture
+def poetry(project: Project) -> Path:
+    return project(**{"poetry.lock": POETRY_LOCK, "pyproject.toml": POETRY_PROJECT, "libs/lib/pyproject.toml": PACKAGE})
+
+
+def test_a_poetry_lock_goes_before_requirements_txt_and_that_is_said(poetry: Path, project: Project) -> None:
+    project(**{"requirements.txt": "flask\n"})
+    found = needs(poetry)
+    assert (found.requirements.kind, found.requirements.path) == ("poetry.lock", "poetry.lock")
+    assert found.why == "found; it goes before requirements.txt and pyproject.toml"
+
+
+def test_a_poetry_lock_names_what_extras_and_groups_choose(poetry: Path) -> None:
+    assert needs(poetry).names == {"flask", "lib"}
+    assert "gunicorn" in needs(poetry, ProjectOptions(extras=("server",))).names
+    assert "uvicorn" in needs(poetry, ProjectOptions(groups=("dev",))).names
+
+
+def test_local_projects_of_a_poetry_lock_are_found_with_their_metadata(poetry: Path) -> None:
+    found = needs(poetry).requirements
+    assert found.projects == ("libs/lib",)
+    assert found.inputs == ("poetry.lock", "pyproject.toml", "libs/lib/pyproject.toml")
+
+
+def test_local_projects_of_a_lock_outside_the_folder_are_refused(poetry: Path, project: Project) -> None:
+    project(**{"poetry.lock": POETRY_LOCK.replace("libs/lib", "../lib")})
+    assert "outside the project folder" in complaint(poetry)
+
+
+def test_an_extra_or_group_that_poetry_does_not_know_names_the_nearest(poetry: Path) -> None:
+    assert "Did you mean 'server'?" in complaint(poetry, ProjectOptions(extras=("sever",)))
+    assert "Did you mean 'dev'?" in complaint(poetry, ProjectOptions(groups=("deb",)))
+
+
+@pytest.mark.parametrize(
+    ("tables", "is_it"),
+    [
+        ('[tool.poetry]\nname = "a"\n', False),
+        ('[tool.poetry]\nname = "a"\n[build-system]\nrequires = []\n', True),
+        ('[tool.poetry]\nname = "a"\npackage-mode = false\n[build-system]\nrequires = []\n', False),
+        ('[project]\nname = "a"\n[tool.pdm]\ndistribution = false\n[build-system]\nrequires = []\n', False),
+        ('[project]\nname = "a"\n[tool.pdm]\ndistribution = true\n', True),
+        ('[project]\nname = "a"\n[tool.pdm]\n', False),
+    ],
+)
+def test_poetry_and_pdm_say_whether_the_project_is_a_package(project: Project, tables: str, is_it: bool) -> None:
+    root = project(**{"pyproject.toml": tables, "requirements.txt": ""})
+    assert needs(root).requirements.projects == ((".",) if is_it else ())
+
+
+@pytest.mark.parametrize(
+    ("file", "more", "is_it"),
+    [
+        ("my_app/__init__.py", "", True),
+        ("src/my_app.py", "", True),
+        ("app/main.py", "", False),
+        ("app/main.py", 'packages = [{include = "app"}]\n', True),
+        ("app/main.py", "package-mode = true\n", True),
+    ],
+)
+def test_an_application_that_poetry_cannot_build_is_no_package(
+    project: Project, file: str, more: str, is_it: bool
+) -> None:
+    text = f'[tool.poetry]\nname = "My-App"\nversion = "1"\n{more}'
+    text += '[build-system]\nrequires = ["poetry-core"]\nbuild-backend = "poetry.core.masonry.api"\n'
+    root = project(**{"pyproject.toml": text, "requirements.txt": "", file: ""})
+    assert needs(root).requirements.projects == ((".",) if is_it else ())
+
+
+def test_a_pdm_lock_names_what_groups_choose(project: Project) -> None:
+    lock = '[metadata]\ngroups = ["default", "web"]\nlock_version = "4.5.0"\n'
+    lock += '\n[[package]]\nname = "flask"\ngroups = ["default"]\n\n[[package]]\nname = "gunicorn"\ngroups = ["web"]\n'
+    text = '[project]\nname = "a"\ndependencies = ["flask"]\n[dependency-groups]\nweb = ["gunicorn"]\n'
+    root = project(**{"pdm.lock": lock, "pyproject.toml": text})
+    assert needs(root).requirements.kind == "pdm.lock"
+    assert needs(root).names == {"flask"}
+    assert needs(root, ProjectOptions(groups=("web",))).names == {"flask", "gunicorn"}
+
+
+def test_a_pipfile_lock_names_what_groups_choose(project: Project) -> None:
+    lock = '{"_meta": {}, "default": {"flask": {"version": "==3.1"}}, "develop": {"gunicorn": {"version": "==23"}}}'
+    root = project(**{"Pipfile.lock": lock, "Pipfile": ""})
+    found = needs(root)
+    assert found.requirements.kind == "Pipfile.lock"
+    assert found.names == {"flask"}
+    assert found.requirements.inputs == ("Pipfile.lock", "Pipfile")
+    assert needs(root, ProjectOptions(groups=("dev",))).names == {"flask", "gunicorn"}
+    assert "--extra has no meaning" in complaint(root, ProjectOptions(extras=("x",)))
+
+
+def test_a_conda_lock_may_have_a_name_of_its_own(project: Project) -> None:
+    root = project(**{"envs/web.conda-lock.yml": "version: 1\npackage:\n- name: flask\n  manager: pip\n"})
+    found = needs(root, ProjectOptions(requirements="envs/web.conda-lock.yml"))
+    assert found.requirements.kind == "conda-lock"
+    assert found.names == {"flask"}
+
+
+# -- uv's workspaces --------------------------------------------------------------------------------
+
+WORKSPACE_LOCK = """
+version = 1
+[manifest]
+members = ["app", "lib", "other"]
+
+[[package]]
+name = "app"
+version = "0.1"
+source = { editable = "packages/app" }
+dependencies = [{ name = "lib" }]
+
+[[package]]
+name = "flask"
+version = "3.1"
+
+[[package]]
+name = "gunicorn"
+version = "23.0"
+
+[[package]]
+name = "lib"
+version = "0.1"
+source = { editable = "packages/lib" }
+dependencies = [{ name = "flask" }]
+
+[[package]]
+name = "other"
+version = "0.1"
+source = { editable = "packages/other" }
+dependencies = [{ name = "gunicorn" }]
+"""
+MEMBER = (
+    '[project]\nname = "app"\nversion = "0.1"\ndependencies = ["lib"]\n[tool.uv.sources]\nlib = {workspace = true}\n'
+)
+AROUND = ProjectOptions(requirements="../../uv.lock")
+
+
+@pytest.fixture
+def member(project: Project) -> Path:
+    root = project(
+        **{
+            "pyproject.toml": '[tool.uv.workspace]\nmembers = ["packages/*"]\n',
+            "uv.lock": WORKSPACE_LOCK,
+            "packages/app/pyproject.toml": MEMBER,
+            "packages/lib/pyproject.toml": PACKAGE,
+            "packages/other/pyproject.toml": PACKAGE,
+        }
+    )
+    return root / "packages" / "app"
+
+
+def test_a_member_takes_from_the_workspaces_lock_what_it_needs(member: Path) -> None:
+    found = needs(member, AROUND)
+    assert (found.requirements.kind, found.requirements.path) == ("uv.lock", "../../uv.lock")
+    assert found.requirements.projects == ("../../packages/lib",)
+    assert found.names == {"lib", "flask"}
+    assert {"../../uv.lock", "../../pyproject.toml", "pyproject.toml"} <= set(found.requirements.inputs)
+
+
+def test_a_member_on_its_own_is_an_error_that_says_how_to_name_the_lock(member: Path) -> None:
+    message = complaint(member)
+    assert message.startswith("pyproject.toml:6: lib is in a uv workspace that is around the project folder")
+    assert "--requirements ../../uv.lock" in message
+
+
+def test_the_root_of_a_workspace_that_is_no_project_says_how_to_build_a_member(member: Path) -> None:
+    (member / "../../uv.lock").unlink()
+    assert "Build a member of the workspace" in complaint(member.parent.parent, ProjectOptions(groups=("x",)))
+
+
+def test_a_lock_around_the_folder_that_is_of_another_project_is_refused(member: Path) -> None:
+    (member / "../../uv.lock").write_text(WORKSPACE_LOCK.replace("packages/app", "packages/else"))
+    assert "the project is not in the workspace of ../../uv.lock" in complaint(member, AROUND)
+
+
+def test_nothing_else_outside_the_folder_can_be_named(member: Path) -> None:
+    (member / "../../poetry.lock").write_text("")
+    assert "outside the project folder" in complaint(member, ProjectOptions(requirements="../../poetry.lock"))

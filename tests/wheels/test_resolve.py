@@ -548,11 +548,13 @@ def test_a_requirement_without_a_wheel_for_the_target_is_named_with_those_that_e
         case.file("old\nthree\n")
 
 
-def test_all_that_have_only_sources_are_named(case: Case) -> None:
-    with pytest.raises(NoUsableWheel) as caught:
-        case.file("source\nother\nthree\n")
-    assert [str(one) for one in caught.value.missing] == ["other 1.0", "source 1.0"]
-    assert "source 1.0: there is only a source distribution" in caught.value.message
+def test_what_has_only_a_source_is_in_the_lock(case: Case) -> None:
+    assert case.file("source\n") == ["source 1.0"]
+
+
+def test_all_that_have_only_sources_are_named_where_nothing_may_be_built(case: Case) -> None:
+    with pytest.raises(NoUsableWheel, match=r"source 1\.0: there is no wheel"):
+        case.file("--only-binary :all:\nsource\n")
 
 
 def test_who_wants_what_has_no_wheel_is_told(case: Case, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from wherry.errors import UsageError
 from wherry.image.platform import Platform
 from wherry.target import Interpreter, Libc, Target
-from wherry.wheels.distribution import Distribution, Project
+from wherry.wheels.distribution import Chosen, Distribution, Project, Source
 from wherry.wheels.select import NoUsableWheel, select
 from wherry.wheels.tags import tags
 
@@ -45,12 +45,12 @@ def choose(
     extras: Sequence[str] = (),
     groups: Sequence[str] = (),
     context: Path = Path("/context"),
-) -> dict[str, Distribution | Project]:
+) -> dict[str, Chosen]:
     text = head + ("\n".join(packages) if packages else "packages = []\n")
     return {one.name: one for one in select(text, target, context=context, extras=extras, groups=groups)}
 
 
-def wheel(one: Distribution | Project) -> str:
+def wheel(one: Chosen) -> str:
     assert isinstance(one, Distribution)
     return one.wheel.name
 
@@ -135,22 +135,43 @@ def test_a_wheel_from_a_url_keeps_its_origin_without_credentials() -> None:
 def test_all_that_has_no_wheel_is_named_at_once() -> None:
     with pytest.raises(NoUsableWheel) as caught:
         choose(
-            package("asks", "py3-none-any", more='dependencies = [{ name = "onlysource" }]\n'),
+            package("asks", "py3-none-any", more='dependencies = [{ name = "old" }]\n'),
             package("fine", "py3-none-any"),
-            package("onlysource", sdist=True),
-            package("windows", "cp313-cp313-win_amd64", "cp312-cp312-win_amd64", version="2.0", sdist=True),
-            '[[packages]]\nname = "git"\nvcs = { type = "git", url = "https://host/x", commit-id = "00" }\n',
-            '[[packages]]\nname = "tar"\narchive = { url = "https://host/tar-1.tgz", hashes = { sha256 = "aa" } }\n',
+            package("old", "cp27-cp27m-win32"),
+            package("windows", "cp313-cp313-win_amd64", "cp312-cp312-win_amd64", version="2.0"),
+            '[[packages]]\nname = "hg"\nvcs = { type = "hg", url = "https://host/x", commit-id = "00" }\n',
         )
-    assert [one.name for one in caught.value.missing] == ["git", "onlysource", "tar", "windows"]
+    assert [one.name for one in caught.value.missing] == ["hg", "old", "windows"]
     assert caught.value.message.splitlines() == [
-        "4 requirements have no wheel for linux/amd64 with glibc 2.36 and Python 3.13.5:",
-        "  git: there is only a git repository",
-        "  onlysource 1.0 (required by asks): there is only a source distribution",
-        "  tar: there is only a source archive, tar-1.tgz",
+        "3 requirements have no wheel for linux/amd64 with glibc 2.36 and Python 3.13.5:",
+        "  hg: there is only a hg repository",
+        "    only git repositories are built",
+        "  old 1.0 (required by asks): wheels exist for cp27-cp27m-win32",
         "  windows 2.0: wheels exist for cp312-cp312-win_amd64, cp313-cp313-win_amd64",
         "Tags wanted, best first: cp313-cp313-manylinux_2_36_x86_64, cp313-abi3-manylinux_2_36_x86_64, py3-none-any, …",
     ]
+
+
+def test_what_has_no_wheel_is_a_source() -> None:
+    git = 'vcs = { type = "git", url = "https://host/x", commit-id = "00", subdirectory = "in" }'
+    found = choose(
+        package("asks", "py3-none-any", more='dependencies = [{ name = "sdist" }]\n'),
+        package("sdist", "cp313-cp313-win_amd64", sdist=True),
+        f'[[packages]]\nname = "git"\n{git}\n',
+        '[[packages]]\nname = "tar"\narchive = { url = "https://host/tar-1.tgz", hashes = { sha256 = "aa" } }\n',
+    )
+    from_git, sdist, tar = found["git"], found["sdist"], found["tar"]
+    assert isinstance(from_git, Source)
+    assert (from_git.repository, from_git.commit, from_git.subdirectory) == ("https://host/x", "00", "in")
+    assert json.loads(from_git.direct_url) == {
+        "url": "https://host/x",
+        "vcs_info": {"vcs": "git", "commit_id": "00"},
+        "subdirectory": "in",
+    }
+    assert isinstance(sdist, Source)
+    assert (sdist.version, sdist.wanted_by, sdist.direct_url) == ("1.0", ("asks",), "")
+    assert isinstance(tar, Source)
+    assert json.loads(tar.direct_url)["archive_info"] == {"hashes": {"sha256": "aa"}}
 
 
 @pytest.mark.parametrize(

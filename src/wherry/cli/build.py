@@ -19,8 +19,8 @@ from wherry.cli.interrupt import stopping
 from wherry.cli.measures import human_size, human_time
 from wherry.cli.options import insecure_option, key_values, progress_option, store_option
 from wherry.cli.progress import STYLES, json_line, progress
+from wherry.cli.project import Project, parse_platforms, project_options
 from wherry.errors import UsageError, WherryError
-from wherry.sources.base import names_path
 
 if TYPE_CHECKING:
     from wherry.plan import Plan, RunNetwork
@@ -61,28 +61,9 @@ class _Build(click.Command):
 )
 @dockerfile_options
 @run_options
-@click.option("--base", metavar="IMAGE", help="The base image: debian://trixie, oci:DIR, a name in the store.")
-@click.option("--python", metavar="VERSION", help="The Python version, such as 3.13.")
-@click.option("--entrypoint", metavar="COMMAND", help="What the image starts.")
-@click.option("--cmd", metavar="COMMAND", help="Default arguments of the entry point.")
-@click.option("--env", "env", multiple=True, metavar="NAME=VALUE", help="A variable of the image; many times.")
-@click.option("--workdir", metavar="DIR", help="Where the application's files go.  [default: /usr/src/app]")
-@click.option("--user", metavar="UID[:GID]", help="Who runs it.  [default: 65532:65532]")
-@click.option("--port", "ports", multiple=True, metavar="PORT[/udp]", help="A port that it listens on; many times.")
-@click.option("--package", "packages", multiple=True, metavar="NAME", help="A Debian package to add; many times.")
-@click.option("--mirror", metavar="URL", help="The Debian mirror, in place of the one that apt uses.")
-@click.option("-r", "--requirements", metavar="FILE", help="The file that says what to install.")
-@click.option("--extra", "extras", multiple=True, metavar="NAME", help="An extra of the project to install.")
-@click.option("--group", "groups", multiple=True, metavar="NAME", help="A dependency group to install.")
-@click.option("--index-url", metavar="URL", help="The package index, in place of the default one.")
-@click.option("--extra-index-url", "extra_index_urls", multiple=True, metavar="URL", help="A further package index.")
-@click.option(
-    "--find-links", "find_links", multiple=True, metavar="PATH|URL", help="A folder or page of distributions."
-)
-@click.option("--no-index", is_flag=True, help="Use --find-links alone.")
+@project_options
 @click.option("--label", "labels", multiple=True, metavar="NAME=VALUE", help="A label in the image's config.")
 @click.option("--annotation", "annotations", multiple=True, metavar="NAME=VALUE", help="An annotation in the manifest.")
-@click.option("--bytecode/--no-bytecode", default=None, help="Compile the distributions' bytecode.  [default: yes]")
 @click.option("--compression", default="gzip", show_default=True, metavar="NAME", help="gzip, zstd or uncompressed.")
 @click.option("--compression-level", type=int, metavar="N", help="gzip: 0-9, zstd: 1-22.")
 @click.option("--no-cache", is_flag=True, help="Do every step again.")
@@ -101,6 +82,7 @@ class _Build(click.Command):
     help="Write the results for other machines: type=registry,ref=NAME, type=local,dest=DIR or type=inline.",
 )
 @click.option("--upgrade", is_flag=True, help="Resolve the requirements anew.")
+@click.option("--no-lock", is_flag=True, help="Build without wherry.lock.")
 @click.option(
     "--pull",
     type=click.Choice(["missing", "always", "never"]),
@@ -148,32 +130,16 @@ def command(
     allowed: tuple[Entitlement, ...],
     host_certs: bool,
     shell_on_failure: bool,
-    base: str | None,
-    python: str | None,
-    entrypoint: str | None,
-    cmd: str | None,
-    env: tuple[str, ...],
-    workdir: str | None,
-    user: str | None,
-    ports: tuple[str, ...],
-    packages: tuple[str, ...],
-    mirror: str | None,
-    requirements: str | None,
-    extras: tuple[str, ...],
-    groups: tuple[str, ...],
-    index_url: str | None,
-    extra_index_urls: tuple[str, ...],
-    find_links: tuple[str, ...],
-    no_index: bool,
+    project: Project,
     labels: tuple[str, ...],
     annotations: tuple[str, ...],
-    bytecode: bool | None,
     compression: str,
     compression_level: int | None,
     no_cache: bool,
     cache_from: tuple[str, ...],
     cache_to: tuple[str, ...],
     upgrade: bool,
+    no_lock: bool,
     pull: Pull,
     offline: bool,
     iidfile: Path | None,
@@ -188,32 +154,19 @@ def command(
     The image goes into the store under every -t NAME; -o and --load send it elsewhere as well.
     """
     from wherry.layers.compression import Compression
-    from wherry.plan import Indexes
 
     short_for = {"type=docker": load, "type=registry": push}
     wanted = _outputs((*outputs, *(text for text, asked in short_for.items() if asked)))
     written = [*(output.dest for output in wanted if output.dest not in {"", "-"}), iidfile, metadata_file]
     leave_out = _inside(Path(path), [Path(one) for one in written if one])
-    chosen = tuple(wherry.Platform.parse(one) for given in platforms for one in given.split(","))
+    chosen = parse_platforms(platforms)
     asked = {"--file": file, "--build-arg": build_args, "--target": target, "--build-context": build_contexts}
     request: wherry.DockerfileRequest | wherry.ProjectOptions
     if _is_dockerfile(path, frontend, asked):
         _refuse_others(
             "a project build",
             "--frontend project builds the project without its Dockerfile.",
-            base=base,
-            python=python,
-            entrypoint=entrypoint,
-            cmd=cmd,
-            env=env,
-            workdir=workdir,
-            user=user,
-            port=ports,
-            package=packages,
-            requirements=requirements,
-            extra=extras,
-            group=groups,
-            bytecode=bytecode,
+            {**project.given(), **({"no-lock": True} if no_lock else {})},
         )
         request = wherry.DockerfileRequest(
             file=file or "",
@@ -225,31 +178,13 @@ def command(
             leave_out=leave_out,
         )
     else:
-        request = wherry.ProjectOptions(
-            leave_out=leave_out,
-            platforms=chosen,
-            base=_base(base or "", Path(path)),
-            python=python or "",
-            entrypoint=entrypoint,
-            cmd=cmd,
-            env=tuple(key_values(env, "--env").items()),
-            workdir=workdir or "",
-            user=user or "",
-            ports=ports,
-            packages=packages,
-            mirror=mirror or "",
-            requirements=requirements or "",
-            extras=extras,
-            groups=groups,
-            indexes=Indexes(index_url or "", extra_index_urls, find_links, no_index),
-            labels=tuple(key_values(labels, "--label").items()),
-            bytecode=bytecode,
-        )
+        request = project.request(Path(path), platforms=platforms, labels=labels, leave_out=leave_out)
     options = wherry.Options(
         compression=Compression.of(compression, compression_level),
         no_cache=no_cache,
         no_cache_stages=tuple(name for given in no_cache_filters for name in given.split(",")),
         upgrade=upgrade,
+        no_lock=no_lock,
         pull=pull,
         offline=offline,
         insecure=insecure,
@@ -339,11 +274,10 @@ def _is_dockerfile(path: str, frontend: Frontend, asked: Mapping[str, object]) -
     return is_dockerfile_build(path, frontend) or bool(given)
 
 
-def _refuse_others(kind: str, hint: str, **options: object) -> None:
+def _refuse_others(kind: str, hint: str, given: Mapping[str, object]) -> None:
     """Options that are of another kind of build must not be passed over in silence."""
-    for name, value in options.items():
-        if value not in {None, ()}:
-            raise UsageError(f"--{name} concerns {kind}, and this is a Dockerfile build", hint=hint)
+    for name in given:
+        raise UsageError(f"--{name} concerns {kind}, and this is a Dockerfile build", hint=hint)
 
 
 def _become_root(request: wherry.DockerfileRequest | wherry.ProjectOptions) -> None:
@@ -383,14 +317,6 @@ def _errors_in_json(style: str) -> Iterator[None]:
         place = str(error.place) if error.place else ""
         json_line("error", {"message": error.message, "place": place, "hint": error.hint or ""})
         raise click.exceptions.Exit(error.exit_code) from error
-
-
-def _base(text: str, context: Path) -> str:
-    """A base as a Plan names it: a path given here starts at the current folder, one in a Plan at the context."""
-    kind, _, rest = text.partition(":")
-    if not names_path(text) or Path(rest).is_absolute():
-        return text
-    return f"{kind}:{Path(os.path.relpath(rest, context)).as_posix()}"
 
 
 def _stop_children() -> None:

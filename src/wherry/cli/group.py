@@ -15,7 +15,10 @@ from wherry.version import VERSION
 _COMMANDS = {
     "build": "Build an image of the project in a folder.",
     "copy": "Bring an image from anywhere to anywhere else.",
+    "dockerfile": "Print a project's build as a Dockerfile.",
     "images": "List the images in the store.",
+    "init": "Write a project's first settings.",
+    "lock": "Pin all that floats in a project's build.",
     "login": "Keep a login for a registry.",
     "logout": "Forget the login for a registry.",
     "prune": "Remove what no image needs from the store.",
@@ -24,6 +27,7 @@ _COMMANDS = {
     "rm": "Remove images from the store.",
     "run": "Run an image of the store.",
 }
+_MODULES = {"dockerfile": "writing"}  # where a command has not the name of its module
 
 
 class _Group(click.Group):
@@ -35,7 +39,7 @@ class _Group(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _COMMANDS:
             return None
-        command: click.Command = importlib.import_module(f"wherry.cli.{cmd_name}").command
+        command: click.Command = importlib.import_module(f"wherry.cli.{_MODULES.get(cmd_name, cmd_name)}").command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -76,7 +76,15 @@ class Archive:
                 task.expect(download.size or 0)
         paths = parallel(lambda download: fetcher.get(download, task.advance), downloads)
         parts = zip(paths, self.releases, downloads, strict=True)
-        return Universe([Index.read(path, release.url, download.name) for path, release, download in parts])
+        return Universe(
+            [Index.read(path, release.url, download.name, _kind(release)) for path, release, download in parts]
+        )
+
+
+def _kind(release: Release) -> str:
+    """Which of a suite's archives ``release`` is of."""
+    kind = release.suite.rpartition("-")[2]
+    return kind if kind in {"updates", "security"} else "main"
 
 
 def open_archive(

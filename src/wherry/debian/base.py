@@ -18,6 +18,7 @@ from wherry.fetch import Fetcher
 from wherry.image import Layer, Platform
 from wherry.image.json import JsonObject, as_list, as_object, as_str, as_strings
 from wherry.layers.compression import Compression
+from wherry.pins import BaseWish, Ledger, PackagesWish, PinnedBase, digest_of_lines
 from wherry.store import Store
 
 if TYPE_CHECKING:  # a base that is remembered needs none of the machinery
@@ -67,6 +68,12 @@ class Recipe:
                 raise UsageError(f"{text!r}: unknown parameter {name!r}", hint=did_you_mean(name, _PARAMETERS))
         return cls(suite, tuple(sorted(set(include))), shell)
 
+    def __str__(self) -> str:
+        """The name again, always the same for the same recipe."""
+        asked = [f"include={','.join(self.include)}"] if self.include else []
+        asked += ["shell=1"] if self.shell else []
+        return f"{SCHEME}{self.suite}" + (f"?{'&'.join(asked)}" if asked else "")
+
     @property
     def extra(self) -> tuple[str, ...]:
         """The packages beyond the base's own."""
@@ -89,7 +96,8 @@ class Workshop:
     """What assembling needs beside the recipe. ``mirror`` as in :func:`wherry.debian.mirror.find_mirror`.
 
     ``refresh`` looks at the mirror anew where otherwise what is remembered would do. ``epoch`` is the time of all
-    files, in seconds since 1970; ``apt`` the root of the system whose apt configuration counts.
+    files, in seconds since 1970; ``apt`` the root of the system whose apt configuration counts. ``pins`` are asked
+    which packages to take, before the archive is.
     """
 
     store: Store
@@ -99,8 +107,10 @@ class Workshop:
     compression: Compression = field(default_factory=Compression)
     epoch: int = 0
     apt: Path = Path("/")
+    pins: Ledger = field(default_factory=Ledger)
 
-    def _archive(self, suite: str, platform: Platform, *, refresh: bool) -> Archive:
+    def archive(self, suite: str, platform: Platform, *, refresh: bool = False) -> Archive:
+        """The suite for ``platform``. Raises :class:`~wherry.errors.WherryError` if it cannot be had."""
         from wherry.debian.archive import open_archive
         from wherry.debian.mirror import find_mirror
 
@@ -113,11 +123,11 @@ class Workshop:
         from wherry.fetch import NotFound
 
         try:
-            return work(self._archive(suite, platform, refresh=self.refresh))
+            return work(self.archive(suite, platform, refresh=self.refresh))
         except NotFound:
             if self.refresh or self.fetcher.offline:
                 raise
-            return work(self._archive(suite, platform, refresh=True))
+            return work(self.archive(suite, platform, refresh=True))
 
     def _layer(
         self, packages: Sequence[Package], task: Task, *, python: str = "", below: Mapping[str, bytes] | None = None
@@ -144,35 +154,67 @@ class Workshop:
         settings and wishes it is made once, until a refresh. Raises :class:`~wherry.errors.WherryError`.
         """
         wishes = (recipe, python, str(platform), self.epoch, str(self.compression))
-        parts = (FORMAT, *wishes, fingerprint(self.mirror, self.apt))
+        pinned = (self.pins.identity,) if self.pins.identity else ()
+        parts = (FORMAT, *wishes, fingerprint(self.mirror, self.apt), *pinned)
         key = "debian-base:" + sha256(repr(parts).encode()).hexdigest()
-        if not self.refresh and (value := self.store.cache.get(key)):
+        again = self.pins.locking or (self.refresh and self.pins.free)
+        if not again and (value := self.store.cache.get(key)):
             task.cached()
             return _from_json(value)
         with self.store.once(key):
-            if not self.refresh and (value := self.store.cache.get(key)):
+            if not again and (value := self.store.cache.get(key)):
                 task.cached()
                 return _from_json(value)
-            made = self._with_archive(recipe.suite, platform, lambda archive: self._make(recipe, python, archive, task))
+            wish = BaseWish(str(recipe), str(platform), python)
+            if (found := self.pins.bases.find(wish)) is not None:
+                made = self._from_pins(recipe, found, task)
+            else:
+                made = self._with_archive(recipe.suite, platform, partial(self._make, recipe, wish, task=task))
             self.store.cache.put(key, _to_json(made), [layer.descriptor.digest for layer in made.layers])
         return made
 
-    def _make(self, recipe: Recipe, python: str, archive: Archive, task: Task) -> Assembled:
-        from wherry.debian.ldcache import linker_files
-        from wherry.debian.package import upstream
+    def _make(self, recipe: Recipe, wish: BaseWish, archive: Archive, task: Task) -> Assembled:
+        from wherry.debian.pinned import pins_of
         from wherry.debian.python import choose_python
         from wherry.debian.resolve import resolve
 
         with task.step(f"read the package index of Debian {recipe.suite}") as part:
             universe = archive.universe(self.fetcher, part)
-            minor, full = choose_python(python, universe, recipe.suite)
+            minor, full = choose_python(wish.python, universe, recipe.suite)
             system = resolve((*SYSTEM, f"python{minor}-minimal", f"libpython{minor}-stdlib"), universe)
             extra = resolve(recipe.extra, universe, system)
-            libc = next(upstream(package.version) for package in system if package.name == "libc6")
             part.detail = f"version {archive.version}"
         del universe  # a hundred megabytes, not needed while packages are unpacked
-        name = " ".join(dict.fromkeys(("Debian", recipe.suite, archive.version)))
-        title = f"{name}: {len(system)} packages, Python {full}"
+        found = PinnedBase(archive.version, full, pins_of(system, archive), pins_of(extra, archive))
+        made = self._assembled(recipe, found, system, extra, task, archive.remarks)
+        self.pins.bases.note(wish, found)
+        return made
+
+    def _from_pins(self, recipe: Recipe, found: PinnedBase, task: Task) -> Assembled:
+        from wherry.debian.mirror import find_mirror
+        from wherry.debian.pinned import had, packages_of
+
+        mirror = find_mirror(self.mirror, self.apt)
+        system, extra = (packages_of(pins, mirror) for pins in (found.packages, found.included))
+        with had():
+            return self._assembled(recipe, found, system, extra, task, ())
+
+    def _assembled(
+        self,
+        recipe: Recipe,
+        found: PinnedBase,
+        system: Sequence[Package],
+        extra: Sequence[Package],
+        task: Task,
+        remarks: tuple[str, ...],
+    ) -> Assembled:
+        from wherry.debian.ldcache import linker_files
+        from wherry.debian.package import upstream
+
+        libc = next(upstream(package.version) for package in system if package.name == "libc6")
+        minor = ".".join(found.python.split(".")[:2])
+        name = " ".join(dict.fromkeys(("Debian", recipe.suite, found.version)))
+        title = f"{name}: {len(system)} packages, Python {found.python}"
         with task.step(title) as part:
             layers = [self._layer(system, part, python=minor)]
             titles = [title]
@@ -181,7 +223,7 @@ class Workshop:
             with task.step(titles[1]) as part:
                 below = linker_files(self.store.blobs.file(layers[0].descriptor.digest))
                 layers.append(self._layer(extra, part, below=below))
-        return Assembled(tuple(layers), tuple(titles), full, libc, archive.remarks)
+        return Assembled(tuple(layers), tuple(titles), found.python, libc, remarks)
 
     def extend(
         self,
@@ -197,14 +239,26 @@ class Workshop:
         ``below`` are the dynamic linker's files (:data:`wherry.debian.ldcache.FILES`) in the layers below, by path.
         With the layer goes what it is in words. None if nothing is missing. Raises :class:`~wherry.errors.WherryError`.
         """
+        from wherry.debian.mirror import find_mirror
+        from wherry.debian.pinned import had, packages_of, pins_of
         from wherry.debian.resolve import resolve
 
         wanted = tuple(sorted(set(names)))
+        beyond = digest_of_lines(f"{package.name} {package.version}" for package in installed)
+        wish = PackagesWish(suite, str(platform), wanted, beyond)
+
+        def made(extra: Sequence[Package]) -> tuple[Layer, str] | None:
+            return (self._layer(extra, task, below=below), describe(wanted, extra)) if extra else None
 
         def work(archive: Archive) -> tuple[Layer, str] | None:
             extra = resolve(wanted, archive.universe(self.fetcher, task), installed)
-            return (self._layer(extra, task, below=below), describe(wanted, extra)) if extra else None
+            layer = made(extra)
+            self.pins.packages.note(wish, pins_of(extra, archive))
+            return layer
 
+        if (found := self.pins.packages.find(wish)) is not None:
+            with had():
+                return made(packages_of(found, find_mirror(self.mirror, self.apt)))
         return self._with_archive(suite, platform, work)
 
 

@@ -18,18 +18,22 @@ _PIECE = 1 << 20
 
 
 class Index:
-    """One Packages file of the archive at ``url``; ``text`` begins with an empty line."""
+    """One Packages file of the archive at ``url``; ``text`` begins with an empty line.
 
-    def __init__(self, text: bytes | bytearray, url: str) -> None:
+    ``archive`` says which of the suite's it is (main, updates, security).
+    """
+
+    def __init__(self, text: bytes | bytearray, url: str, archive: str = "") -> None:
         self._text = text
         self._url = url
+        self._archive = archive
         self._places: dict[bytes, list[int]] = {}
         for match in _NAME.finditer(text):
             self._places.setdefault(match[1], []).append(match.start() + 2)
         self._provides: list[tuple[bytes, int]] | None = None
 
     @classmethod
-    def read(cls, path: Path, url: str, what: str) -> Index:
+    def read(cls, path: Path, url: str, what: str, archive: str = "") -> Index:
         """The index in the (compressed) file at ``path``. Raises :class:`WherryError` if it is damaged."""
         text = bytearray(b"\n\n")  # grown in place: a join would need the memory twice
         try:
@@ -38,7 +42,7 @@ class Index:
                     text += piece
         except Exception as error:  # each codec has its own
             raise WherryError(f"{what} cannot be read: {error}") from error
-        return cls(text, url)
+        return cls(text, url, archive)
 
     def __iter__(self) -> Iterator[str]:
         return (name.decode("utf-8", "replace") for name in self._places)
@@ -58,7 +62,8 @@ class Index:
 
     def _parse(self, place: int) -> Package:
         end = self._text.find(b"\n\n", place)
-        return Package.parse(paragraph(bytes(self._text[place : end if end >= 0 else None])), self._url)
+        stanza = paragraph(bytes(self._text[place : end if end >= 0 else None]))
+        return Package.parse(stanza, self._url, self._archive)
 
 
 class Universe:

@@ -96,9 +96,22 @@ def _make(
 
 
 def _prepare(package: Package, fetcher: Fetcher, spool: Path, task: Task) -> Unpacked:
-    deb = fetcher.get(package.download, task.advance)
+    deb = _fetched(package, fetcher, task)
     with storing(spool):
         return unpack(package, deb, spool)
+
+
+def _fetched(package: Package, fetcher: Fetcher, task: Task) -> Path:
+    """The file of ``package``, from the first place that has it."""
+    from wherry.fetch import NotFound
+
+    *others, last = package.downloads
+    for download in others:
+        try:
+            return fetcher.get(download, task.advance)
+        except NotFound:
+            continue
+    return fetcher.get(last, task.advance)
 
 
 def _write(tree: Tree, store: Store, compression: Compression, epoch: int) -> Layer:

@@ -51,7 +51,8 @@ Alternatives = tuple[Relation, ...]
 class Package:
     """A binary package: what it is, what it needs, and where its file is.
 
-    ``depends`` includes Pre-Depends; ``conflicts`` includes Breaks. ``size`` is the .deb's, in bytes.
+    ``depends`` includes Pre-Depends; ``conflicts`` includes Breaks. ``size`` is the .deb's, in bytes. ``archive`` says
+    which of the suite's archives has it (main, updates, security), ``elsewhere`` where else its file may be.
     """
 
     name: str
@@ -65,11 +66,19 @@ class Package:
     url: str = ""
     size: int = 0
     sha256: str = ""
+    archive: str = ""
+    elsewhere: tuple[str, ...] = ()
 
     @property
     def download(self) -> Download:
         """The .deb file."""
-        return Download(self.url, {"sha256": self.sha256}, self.size, f"{self.name} {self.version}")
+        return self.downloads[0]
+
+    @property
+    def downloads(self) -> tuple[Download, ...]:
+        """The .deb file, from all places that may have it."""
+        what = f"{self.name} {self.version}"
+        return tuple(Download(url, {"sha256": self.sha256}, self.size, what) for url in (self.url, *self.elsewhere))
 
     @property
     def rank(self) -> tuple[int, str]:
@@ -87,7 +96,7 @@ class Package:
         )
 
     @classmethod
-    def parse(cls, stanza: Mapping[str, str], url: str = "") -> Package:
+    def parse(cls, stanza: Mapping[str, str], url: str = "", archive: str = "") -> Package:
         """Read the fields of a paragraph of a Packages file (of the archive at ``url``) or of a control file."""
         name, version = stanza.get("Package", ""), stanza.get("Version", "")
         if not name or not version:
@@ -104,6 +113,7 @@ class Package:
             url=f"{url}/{quote(stanza['Filename'], safe=_PLAIN)}" if "Filename" in stanza else "",
             size=int(stanza["Size"]) if stanza.get("Size", "").isdigit() else 0,
             sha256=stanza.get("SHA256", ""),
+            archive=archive,
         )
 
 

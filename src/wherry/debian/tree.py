@@ -77,7 +77,9 @@ def unpack(package: Package, deb: Path, spool: Path) -> Unpacked:
                     target.write(piece)
             data = Data(spool, offset, entry.size) if reader else b""
             nodes.append(Node(replace(entry, path=path, link=link), data, package.name))
-    return Unpacked(package, about, tuple(nodes))
+    # An index says the same of it; but of a package that is pinned nobody asks an index.
+    replaces = Package.parse(found).replaces
+    return Unpacked(replace(package, replaces=replaces), about, tuple(nodes))
 
 
 class Tree:

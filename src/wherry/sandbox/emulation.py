@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from wherry.image import Platform
 from wherry.sandbox.binfmt import BINFMT, handlers
 from wherry.sandbox.command import Command, File, SandboxError
-from wherry.sandbox.trial import kind_of, own_kind, runs
+from wherry.sandbox.trial import KINDS, kind_of, own_kind, runs, smallest
 from wherry.sandbox.view import read_file
 
 _HEAD = 256  # bytes that the kernel looks at (BINPRM_BUF_SIZE)
@@ -53,6 +53,18 @@ def check_program(command: Command, lowers: Sequence[Path], platform: Platform, 
         f"this machine ({native}) cannot run the programs of a stage for {platform}: {why}",
         hint=f"{how}\n{_WITHOUT.format(platform)}",
     )
+
+
+def emulates(platform: Platform, *, folder: Path = BINFMT) -> bool:
+    """Whether programs for ``platform`` run here, by nature or by an emulator, whatever files are around them."""
+    if platform.architecture == Platform.native().architecture:
+        return True
+    kind = KINDS.get(platform.architecture)
+    program = smallest(kind) if kind else None
+    if kind is None or program is None:
+        return False
+    handler = next((one for one in handlers(folder) if one.enabled and one.takes(program)), None)
+    return handler.is_everywhere if handler is not None else runs(kind)
 
 
 def _head(command: Command, lowers: Sequence[Path]) -> bytes:

@@ -40,6 +40,19 @@ _PROGRAMS = {
     Kind(258, 64, "<"): (0x43, "04008003 0b748103 00002b00"),  # loong64
 }
 
+KINDS = {
+    "386": Kind(3, 32, "<"),
+    "mips64le": Kind(8, 64, "<"),
+    "ppc64le": Kind(21, 64, "<"),
+    "s390x": Kind(22, 64, ">"),
+    "arm": Kind(40, 32, "<"),
+    "amd64": Kind(62, 64, "<"),
+    "arm64": Kind(183, 64, "<"),
+    "riscv64": Kind(243, 64, "<"),
+    "loong64": Kind(258, 64, "<"),
+}
+"""What programs for an architecture (OCI's name) are made for."""
+
 
 def kind_of(head: bytes) -> Kind | None:
     """What a program that begins with ``head`` is made for; None if it is no ELF file."""

@@ -31,6 +31,7 @@ SHARED = (
     "debian-base:",
     "facts:",
     "install:",
+    "lacking:",
     "layer of wheels ",
     "packages:",
     "project:",
@@ -38,6 +39,8 @@ SHARED = (
     "run:",
     "stdlib:",
     "virtualenv:",
+    "wheel:",
+    "wheel-of:",
     "workdir:",
 )
 """The kinds of results that mean the same on another machine.

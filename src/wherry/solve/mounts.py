@@ -66,7 +66,9 @@ def shown(step: Run, work: Work, task: Task, stages: Mapping[str, Snapshot]) -> 
         files: dict[str, File] = {}
         env: dict[str, str] = {}
         if work.options.run.host_certs:
-            _show_certificates(files, env)
+            shown_certificates = certificates()
+            files |= shown_certificates.files
+            env |= shown_certificates.env
         agents = 0
         caches = use_caches(step, work, held)
         for path, content in step.files:
@@ -113,15 +115,20 @@ def _missing(what: str, name: str, option: str, known: Mapping[str, object]) -> 
     return UsageError(f"{what} {name!r} is required and was not given", hint=hint)
 
 
-def _show_certificates(files: dict[str, File], env: dict[str, str]) -> None:
-    """This machine's bundle, read-only, with the variables that name it to the usual clients."""
+def certificates() -> Shown:
+    """This machine's bundle, read-only, with the variables that name it to the usual clients.
+
+    Raises :class:`UsageError` if there is none.
+    """
     named = [os.environ[name] for name in CERTIFICATES if os.environ.get(name)]
     bundle = next((path for path in (*named, *_BUNDLES) if Path(path).is_file()), None)
     if bundle is None:
         raise UsageError("--host-certs: this machine has no bundle of certificates", hint="Name one in SSL_CERT_FILE.")
-    files[_HOST_CERTS] = File(Path(bundle).read_bytes(), 0o444)
-    files[_APT] = File(f'Acquire::https::CaInfo "{_HOST_CERTS}";\n'.encode(), 0o444)
-    env.update(dict.fromkeys(CERTIFICATES, _HOST_CERTS), APT_CONFIG=_APT)
+    files = {
+        _HOST_CERTS: File(Path(bundle).read_bytes(), 0o444),
+        _APT: File(f'Acquire::https::CaInfo "{_HOST_CERTS}";\n'.encode(), 0o444),
+    }
+    return Shown((), files, {**dict.fromkeys(CERTIFICATES, _HOST_CERTS), "APT_CONFIG": _APT})
 
 
 def _bind(mount: RunMount, work: Work, task: Task, stages: Mapping[str, Snapshot], held: ExitStack) -> Mount:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from wherry.debian import FORMAT
 from wherry.events import Task
 from wherry.image import Image, Layer
@@ -13,26 +15,39 @@ from wherry.solve.snapshot import Added, Snapshot
 from wherry.solve.work import Work
 
 
-def add_packages(step: Packages, snapshot: Snapshot, work: Work, task: Task) -> Snapshot:
+def add_packages(
+    step: Packages, snapshot: Snapshot, work: Work, task: Task, stages: Mapping[str, Snapshot] | None = None
+) -> Snapshot:
     """Add a layer of ``step``'s packages and all that they need beyond the base's.
 
     Remembered by the base and the names, as a base is; a look at the archive is what ``--pull`` is for.
     """
     from wherry.debian.apt import fingerprint
 
+    names = {*step.names}
+    if step.libraries_of is not None and stages is not None and (wanted := stages[step.libraries_of.stage].libraries):
+        from wherry.solve.compile.native import packages_for
+
+        names |= packages_for(wanted, snapshot, work)
+    if not names:
+        task.detail = "no wheel needs any"
+        return snapshot
     key = cache_key(
         "packages",
         format=FORMAT,
         base=content_of(snapshot.base),
-        names=sorted(set(step.names)),
+        names=sorted(names),
         mirror=fingerprint(snapshot.origin.mirror),
         compression=str(work.options.compression),
         epoch=work.plan.epoch,
+        **({"pins": work.pins.identity} if work.pins.identity else {}),
     )
     refresh = work.options.pull == "always" or work.options.no_cache
-    value = None if refresh else work.store.cache.get(key)
+    again = work.options.no_cache or work.pins.locking or (refresh and work.pins.free)
+    work.pins.floats("Debian packages")
+    value = None if again else work.store.cache.get(key)
     if value is None:
-        made = _made(step, snapshot.base, snapshot.origin.mirror, work, task, refresh=refresh)
+        made = _made(sorted(names), snapshot.base, snapshot.origin.mirror, work, task, refresh=refresh)
         if made is None:
             value = {}
             work.store.cache.put(key, value)
@@ -50,11 +65,13 @@ def add_packages(step: Packages, snapshot: Snapshot, work: Work, task: Task) -> 
 
 
 def _made(
-    step: Packages, base: Image, mirror: str, work: Work, task: Task, *, refresh: bool
+    names: Sequence[str], base: Image, mirror: str, work: Work, task: Task, *, refresh: bool
 ) -> tuple[Layer, str] | None:
     from wherry.debian.base import Workshop
     from wherry.sources.debian import add_packages as packages_layer
 
-    workshop = Workshop(work.store, work.fetcher, mirror, refresh, work.options.compression, work.plan.epoch)
-    made = packages_layer(base, step.names, workshop, task)
+    workshop = Workshop(
+        work.store, work.fetcher, mirror, refresh, work.options.compression, work.plan.epoch, pins=work.pins
+    )
+    made = packages_layer(base, names, workshop, task)
     return (made[0], f"add {made[1]}") if made else None

@@ -244,7 +244,7 @@ class _Execution:
 
     def _files(self, mounts: Shown) -> Mapping[str, File]:
         """The small files that the command is shown."""
-        return {**mounts.files, **_network_files(self._step.network, self._work.options.run.hosts)}
+        return {**mounts.files, **network_files(self._step.network, self._work.options.run.hosts)}
 
     def _pack(self, changes: Iterable[Change]) -> tuple[Layer, bool]:
         """A layer of ``changes``, and whether there are any."""
@@ -308,7 +308,7 @@ def _lines(process: subprocess.Popen[bytes]) -> Iterator[str]:
         yield text.rpartition("\r")[2][:_LONGEST]
 
 
-def _network_files(network: str, hosts: tuple[tuple[str, str], ...]) -> dict[str, File]:
+def network_files(network: str, hosts: tuple[tuple[str, str], ...]) -> dict[str, File]:
     """/etc/hosts and /etc/resolv.conf as BuildKit gives them: to be read, not written."""
     lines = [f"127.0.0.1\tlocalhost {HOSTNAME}", "::1\tlocalhost ip6-localhost ip6-loopback"]
     lines += [f"{address}\t{name}" for name, address in hosts]

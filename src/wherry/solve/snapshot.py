@@ -10,7 +10,8 @@ from wherry.plan import Base, Instruction, Requirements
 
 if TYPE_CHECKING:
     from wherry.sources.base import Facts
-    from wherry.wheels.distribution import Distribution, Project
+    from wherry.wheels.built import Library
+    from wherry.wheels.distribution import Chosen, Distribution
 
 COMMENT = "buildkit.dockerfile.v0"
 """What Docker's builder writes beside each instruction's line of history."""
@@ -47,8 +48,9 @@ class Snapshot:
     """A base, what is known of it, and what steps have done on top.
 
     ``origin`` is the base as the Plan has it. ``facts`` are those of its Python; a Dockerfile's stage needs none.
-    ``state`` tells its files from all others. ``wheels`` are those that a step built here, by the path of the project
-    that they were built from, ``chosen`` what requirements that a step has resolved came to.
+    ``state`` tells its files from all others. ``wheels`` are those that a step built here, by the key of what they were
+    built from, ``libraries`` those that they need from elsewhere; ``chosen`` is what requirements that a step has
+    resolved came to.
     """
 
     base: Image
@@ -58,7 +60,8 @@ class Snapshot:
     added: tuple[Added, ...] = ()
     history: tuple[History, ...] = ()
     wheels: tuple[tuple[str, Distribution], ...] = ()
-    chosen: tuple[tuple[Requirements, tuple[Distribution | Project, ...]], ...] = ()
+    libraries: tuple[Library, ...] = ()
+    chosen: tuple[tuple[Requirements, tuple[Chosen, ...]], ...] = ()
     state: str = ""
     author: str = ""
 

@@ -73,6 +73,8 @@ def _needs(stage: Stage) -> set[str]:
     for step in stage.steps:
         if isinstance(step, Copy):
             origins.append(step.origin)
+        elif isinstance(step, Packages):
+            origins.append(step.libraries_of)
         elif isinstance(step, Run):
             origins += [mount.origin for mount in step.mounts]
     return {origin.stage for origin in origins if isinstance(origin, StageRef)}
@@ -165,7 +167,7 @@ def apply(step: Step, snapshot: Snapshot, work: Work, task: Task, stages: Mappin
         case Packages():
             from wherry.solve.packages import add_packages
 
-            return add_packages(step, snapshot, work, task)
+            return add_packages(step, snapshot, work, task, stages)
         case Copy():
             from wherry.solve.copy import copy
 

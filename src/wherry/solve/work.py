@@ -14,6 +14,7 @@ from wherry.events import Reporter
 from wherry.fetch import Fetcher
 from wherry.image import Image
 from wherry.layers.compression import Compression
+from wherry.pins import Ledger
 from wherry.plan import Base, Plan
 from wherry.registry.registries import Registries
 from wherry.solve.settings import RunSettings
@@ -31,7 +32,7 @@ class Options:
     ``no_cache`` does every step again, ``no_cache_stages`` those of some stages; ``upgrade`` resolves requirements
     anew; ``pull`` says when the place that a base comes from is asked for it; ``offline`` answers from the store alone.
     ``insecure`` are registries (``host[:port]``) that may do without TLS. ``contexts`` are the named contexts as they
-    were given (``--build-context``), ``run`` how RUN is run.
+    were given (``--build-context``), ``run`` how RUN is run. ``no_lock`` passes over a wherry.lock.
     """
 
     compression: Compression = field(default_factory=Compression)
@@ -43,6 +44,7 @@ class Options:
     insecure: tuple[str, ...] = ()
     contexts: Mapping[str, str] = field(default_factory=dict)
     run: RunSettings = field(default_factory=RunSettings)
+    no_lock: bool = False
 
 
 class Stop:
@@ -91,7 +93,7 @@ class Work:
     """One solve in progress; ``stage`` is the name of the stage whose steps are being done.
 
     ``images`` are those of bases that were opened to plan this, ``bases`` those that were used, each by what it was
-    asked for.
+    asked for. ``pins`` says what to take where something floats; by default nothing does.
     """
 
     plan: Plan
@@ -105,6 +107,7 @@ class Work:
     images: Mapping[Base, Image] = field(default_factory=dict)
     bases: dict[Base, Image] = field(default_factory=dict)
     stop: Stop = field(default_factory=Stop)
+    pins: Ledger = field(default_factory=Ledger)
 
     @property
     def no_cache(self) -> bool:

@@ -12,6 +12,7 @@ from wherry.sources.base import Facts, Pull, Source
 if TYPE_CHECKING:
     from wherry.fetch import Fetcher
     from wherry.layers.compression import Compression
+    from wherry.pins import Ledger
     from wherry.registry.registries import Registries
     from wherry.store import Store
 
@@ -30,13 +31,14 @@ def open_source(
     mirror: str = "",
     pull: Pull = "missing",
     refresh: bool = False,
+    pins: Ledger | None = None,
 ) -> Source:
     """The source that ``text`` names: ``scratch``, ``debian://SUITE``, ``oci:DIR[:TAG]`` or ``oci-layout://DIR[:TAG]``
     (or ``@DIGEST``), ``oci-archive:FILE``, ``docker-archive:FILE``, ``context:LOCATION`` (a directory or another build
     context, whose files are the root filesystem), ``docker-image://NAME`` or NAME: an image in the local store or,
     as ``pull`` says, at its registry.
 
-    ``python``, ``mirror``, ``epoch`` (seconds since 1970) and ``refresh`` concern assembled bases. Raises
+    ``python``, ``mirror``, ``epoch`` (seconds since 1970), ``refresh`` and ``pins`` concern assembled bases. Raises
     :class:`~wherry.errors.UsageError` if ``text`` means nothing; what it means is looked for by ``image`` only.
     """
     text = text.removeprefix("docker-image://")
@@ -46,9 +48,10 @@ def open_source(
         return Scratch()
     if text.startswith("debian://"):
         from wherry.debian.base import Recipe, Workshop
+        from wherry.pins import Ledger
         from wherry.sources.debian import DebianSource
 
-        workshop = Workshop(store, fetcher, mirror, refresh, compression, epoch)
+        workshop = Workshop(store, fetcher, mirror, refresh, compression, epoch, pins=pins or Ledger())
         return DebianSource(Recipe.parse(text), workshop, python)
     if text.startswith("context:"):
         from wherry.sources.folder import ContextSource

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from wherry.debian.base import Assembled, Recipe, Workshop
 from wherry.errors import UsageError
@@ -13,6 +14,9 @@ from wherry.image.config import timestamp
 from wherry.sources.base import Facts
 from wherry.sources.inspect import remember
 from wherry.target import Interpreter, Libc
+
+if TYPE_CHECKING:
+    from wherry.debian.archive import Archive
 
 _ENV = (
     "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -59,6 +63,21 @@ def _facts(made: Assembled) -> Facts | None:
     minor = ".".join(made.python.split(".")[:2])
     interpreter = Interpreter(made.python, f"/usr/bin/python{minor}")
     return Facts(Libc("glibc", int(libc[0]), int(libc[1])), (interpreter,))
+
+
+def archive_of(image: Image, workshop: Workshop) -> Archive | None:
+    """The archive that ``image`` was made from, if it is Debian's.
+
+    Raises :class:`~wherry.errors.WherryError` if it cannot be had.
+    """
+    from wherry.sources.facts import TELLING, os_release
+    from wherry.sources.files import files
+
+    release = os_release(files(image, workshop.store, TELLING))
+    suite = release.get("VERSION_CODENAME", "")
+    if release.get("ID") != "debian" or not suite:
+        return None
+    return workshop.archive(suite, image.config.platform)
 
 
 def add_packages(

@@ -1,4 +1,4 @@
-"""A distribution chosen from a lock: a wheel to fetch, or a local project to build one from."""
+"""A distribution chosen from a lock: a wheel to fetch, or something to build one from."""
 
 from __future__ import annotations
 
@@ -26,3 +26,48 @@ class Project:
 
     name: str
     path: str
+
+    @property
+    def key(self) -> str:
+        """What tells it from everything else that is built for one project."""
+        return self.path
+
+    def __str__(self) -> str:
+        return self.name if self.path in {"", "."} else f"{self.name} ({self.path})"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A source distribution, an archive (both ``archive``) or the ``commit`` of a ``repository``, to be built.
+
+    ``subdirectory`` is where in it the project lies; ``version`` is empty where only the project knows; ``wanted_by``
+    are the distributions that require it, as far as the lock tells. ``direct_url`` as with a wheel.
+    """
+
+    name: str
+    version: str
+    archive: Download | None = None
+    repository: str = ""
+    commit: str = ""
+    subdirectory: str = ""
+    wanted_by: tuple[str, ...] = ()
+    direct_url: str = ""
+
+    @property
+    def key(self) -> str:
+        """What tells it from everything else that is built for one project."""
+        return f"{self.name} {self.version}"
+
+    @property
+    def identity(self) -> tuple[str, ...]:
+        """What tells its files from all others."""
+        archive = self.archive
+        known = archive.key if archive is not None else (self.repository, self.commit)
+        return (*known, self.subdirectory)
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.version}".rstrip()
+
+
+Buildable = Project | Source
+Chosen = Distribution | Project | Source

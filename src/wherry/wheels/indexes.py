@@ -31,6 +31,10 @@ if TYPE_CHECKING:
 
 _UV_INDEX_VARIABLES = ("UV_INDEX", "UV_DEFAULT_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS")
 _UV_INDEX_KEYS = ("index", "index-url", "extra-index-url", "find-links", "no-index")
+_UV_PROJECT_KEYS = {
+    *("build-backend", "conflicts", "default-groups", "dependency-groups", "dev-dependencies", "environments"),
+    *("managed", "package", "pip", "required-environments", "sources", "workspace"),
+}
 _BUNDLES = ("SSL_CERT_FILE", "PIP_CERT", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 _PIP_MACHINE = Path("/etc/pip.conf")
 _UV_NAMES = ("uv.toml", "pyproject.toml")
@@ -148,6 +152,14 @@ def read_settings(
         fingerprint=_fingerprint(env, options, files, context),
         servers=tuple(_servers(env, tables, own_urls)),
     )
+
+
+def configuration(context: Path, environ: Mapping[str, str] | None = None) -> dict[str, object]:
+    """uv's own configuration for a project in ``context``, as one table for uv.toml; the nearest file wins."""
+    merged: dict[str, object] = {}
+    for _, table in reversed(_uv_files(context, os.environ if environ is None else environ)):
+        merged |= {name: value for name, value in table.items() if name not in _UV_PROJECT_KEYS}
+    return merged
 
 
 def redact(text: str) -> str:

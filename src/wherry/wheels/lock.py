@@ -60,6 +60,11 @@ def write(lock: Pylock) -> str:
     return "\n".join(lines) + "\n"
 
 
+def table(value: Mapping[str, object]) -> str:
+    """A table of texts, numbers, lists and tables as TOML."""
+    return "".join(f"{_key(name)} = {_value(item)}\n" for name, item in value.items())
+
+
 def rebased(lock: Pylock, folder: str) -> Pylock:
     """``lock`` with its relative paths, which start at ``folder``, starting at the context instead."""
     if folder in {"", "."}:

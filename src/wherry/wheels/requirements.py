@@ -20,6 +20,7 @@ _HASH = re.compile(r"--hash[=\s]\s*(\w+):([0-9A-Fa-f]+)")
 _NAME = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)")
 _INDEX = re.compile(r"\s*(?:-i|--index-url|--pypi-url)[=\s]")
 _URL = re.compile(r"\s*(?:-i|--index-url|--pypi-url|--extra-index-url|-f|--find-links)[=\s]\s*[\"']?([^\s\"']+)")
+_BINARY = re.compile(r"\s*--(no|only)-binary[=\s]\s*(\S+)")
 _VARIABLE = re.compile(r"\$\{([A-Z0-9_]+)\}")
 _COMMENT = re.compile(r"(?:^|\s)#.*$")
 
@@ -29,13 +30,15 @@ class FileOptions:
     """``hashes`` are those allowed for each name, as ``algorithm:digits``.
 
     ``hashed`` says that every file must have one of them, ``own_index`` that there is an ``--index-url``, ``urls``
-    are those of all indexes and pages of files.
+    are those of all indexes and pages of files. ``no_binary`` and ``only_binary`` are the options of that name.
     """
 
     hashes: Mapping[str, frozenset[str]]
     hashed: bool = False
     own_index: bool = False
     urls: tuple[str, ...] = ()
+    no_binary: frozenset[str] = frozenset()
+    only_binary: frozenset[str] = frozenset()
 
 
 def expanded(text: str, variables: Mapping[str, str]) -> str:
@@ -48,29 +51,39 @@ def read_options(texts: Iterable[str]) -> FileOptions:
     hashes: dict[str, frozenset[str]] = {}
     hashed = own_index = False
     urls: list[str] = []
+    named: dict[str, set[str]] = {"no": set(), "only": set()}
     for line in (line for text in texts for line in _lines(text)):
         own_index = own_index or _INDEX.match(line) is not None
         if url := _URL.match(line):
             urls.append(url[1])
+        if kind := _BINARY.match(line):
+            names = {_canonical(name) for name in kind[2].split(",") if name}
+            named[kind[1]] = (named[kind[1]] | names) - {":none:"} if ":none:" not in names else set()
         hashed = hashed or line.strip() == "--require-hashes"
         found = {f"{algorithm.lower()}:{digits.lower()}" for algorithm, digits in _HASH.findall(line)}
         if found:
             hashed = True
             if name := _NAME.match(line):
-                canonical = re.sub(r"[-_.]+", "-", name[1]).lower()
+                canonical = _canonical(name[1])
                 hashes[canonical] = hashes.get(canonical, frozenset()) | found
-    return FileOptions(hashes, hashed, own_index, tuple(urls))
+    no_binary, only_binary = frozenset(named["no"]), frozenset(named["only"])
+    return FileOptions(hashes, hashed, own_index, tuple(urls), no_binary, only_binary)
+
+
+def _canonical(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name.strip()).lower()
 
 
 def held_to(lock: Pylock, options: FileOptions, what: str) -> Pylock:
     """``lock`` with only those files that ``options`` allow; all of it if they name no hashes.
 
-    As with pip, one hash means that every requirement needs one (local projects are the exception).
+    As with pip, one hash means that every requirement needs one; exceptions are local projects, and repositories of
+    which the commit was written: that says as much (locks' exports have them beside hashes).
     Raises :class:`WherryError` for requirements without one, or whose files all have others.
     """
     if not options.hashed:
         return lock
-    checked = [package for package in lock.packages if package.directory is None]
+    checked = [package for package in lock.packages if not _is_exempt(package)]
     if bare := [str(package.name) for package in checked if package.name not in options.hashes]:
         raise WherryError(
             f"{what} has hashes, but none for: {', '.join(bare)}",
@@ -78,8 +91,7 @@ def held_to(lock: Pylock, options: FileOptions, what: str) -> Pylock:
             "`uv pip compile --generate-hashes` writes them all.",
         )
     packages = [
-        package if package.directory is not None else _allowed(package, options.hashes[package.name])
-        for package in lock.packages
+        package if _is_exempt(package) else _allowed(package, options.hashes[package.name]) for package in lock.packages
     ]
     if wrong := [f"{package.name} {package.version or ''}".strip() for package in packages if _is_empty(package)]:
         raise WherryError(
@@ -87,6 +99,11 @@ def held_to(lock: Pylock, options: FileOptions, what: str) -> Pylock:
             hint="Either the files were replaced where they are served, or the hashes are wrong.",
         )
     return with_packages(lock, packages)
+
+
+def _is_exempt(package: Package) -> bool:
+    vcs = package.vcs
+    return package.directory is not None or (vcs is not None and vcs.requested_revision == vcs.commit_id)
 
 
 def _allowed(package: Package, hashes: frozenset[str]) -> Package:

@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 import os
 import posixpath
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import file_digest, sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,17 +19,25 @@ from typing import TYPE_CHECKING
 from wherry.errors import Place, UsageError, WherryError
 from wherry.events import Task
 from wherry.image.json import as_str
-from wherry.plan import DEFAULT_EPOCH, Requirements
+from wherry.plan import Requirements
 from wherry.store import Store
 from wherry.target import Target
 from wherry.wheels import lock as locks
 from wherry.wheels.indexes import Settings, has_credentials, read_settings, redact
+from wherry.wheels.locked.tools import is_locked
+from wherry.wheels.locked.tools import sources as index_urls
+from wherry.wheels.outside import check_outside, copied, relative
 from wherry.wheels.requirements import FileOptions, expanded, read_options
 
 if TYPE_CHECKING:
     from packaging.pylock import Pylock
 
     from wherry.fetch import Fetcher
+    from wherry.wheels.distribution import Source
+    from wherry.wheels.locked.pins import Pinned
+
+Builder = Callable[["Source"], tuple[str, ...]]
+"""A source to what its wheel requires (Requires-Dist)."""
 
 _FORMAT = "1"  # of what is remembered; a new one forgets the old
 _DISTRIBUTIONS = (".whl", ".gz", ".tgz", ".zip", ".bz2", ".xz")
@@ -45,11 +53,15 @@ def resolve(
     upgrade: bool = False,
     task: Task | None = None,
     fetcher: Fetcher | None = None,
+    builder: Builder | None = None,
+    before: str = "",
 ) -> str:
     """The lock (pylock.toml's text) that ``requirements`` of the project in ``context`` come to on ``target``.
 
     Relative paths in it start at ``context``. ``upgrade`` resolves anew, ``offline`` uses only what is cached.
-    ``fetcher`` will be wanted next: it gets ready meanwhile, and learns the indexes' credentials.
+    ``fetcher`` will be wanted next: it gets ready meanwhile, and learns the indexes' credentials. ``builder`` is asked
+    what an sdist requires where uv cannot find out, as what its build needs is not on this machine. ``before`` is a
+    lock whose versions stay where they still fit.
     Raises :class:`~wherry.errors.WherryError`: for requirements that do not exist, contradict each other or have
     no wheel for the target, for an index that cannot be reached or refuses, for a lock that does not fit.
     """
@@ -58,11 +70,12 @@ def resolve(
     files = _read_inputs(requirements, context)
     if requirements.kind == "pylock":
         return _own_lock(requirements, context, files)
-    options = read_options(files.values()) if requirements.kind == "requirements.txt" else FileOptions({})
-    settings = read_settings(requirements.indexes, context, own_index=options.own_index, own_urls=options.urls)
+    options, settings = _settings(requirements, context, files)
     if fetcher is not None:
         settings.introduce(fetcher)
-    key = _key(requirements, target, files, settings)
+    key = _key(requirements, target, files, settings, options)
+    if before:
+        key += ":" + sha256(before.encode()).hexdigest()
     with store.once(key):
         found = None if upgrade else store.cache.get(key)
         if found is not None:
@@ -71,11 +84,27 @@ def resolve(
             return as_str(found.get("lock"), "a remembered lock")
         if fetcher is not None:
             fetcher.prepare()
-        work = _Resolution(requirements, target, context, store, settings, offline, upgrade, task)
-        text = work.from_uv_lock(files) if requirements.kind == "uv.lock" else work.compiled(options)
+        work = _Resolution(requirements, target, context, store, settings, offline, upgrade, task, builder, before)
+        if requirements.kind == "uv.lock":
+            text = work.from_uv_lock(files)
+        else:
+            text = work.from_lock(files) if is_locked(requirements.kind) else work.compiled(options)
         if not has_credentials(text):  # such a lock may be used, not kept
             store.cache.put(key, {"lock": text})
         return text
+
+
+def introduce(requirements: Requirements, context: Path, fetcher: Fetcher) -> None:
+    """Let ``fetcher`` know the credentials of the indexes of ``requirements``, whose lock is there already."""
+    _settings(requirements, context, _read_inputs(requirements, context))[1].introduce(fetcher)
+
+
+def _settings(requirements: Requirements, context: Path, files: Mapping[str, str]) -> tuple[FileOptions, Settings]:
+    """What the files of ``requirements`` say of indexes, and with that the settings that hold."""
+    options = read_options(files.values()) if requirements.kind == "requirements.txt" else FileOptions({})
+    if is_locked(requirements.kind):
+        options = FileOptions({}, urls=index_urls(requirements, files))
+    return options, read_settings(requirements.indexes, context, own_index=options.own_index, own_urls=options.urls)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +119,12 @@ class _Resolution:
     offline: bool
     upgrade: bool
     task: Task | None
+    builder: Builder | None
+    before: str
 
     def from_uv_lock(self, files: Mapping[str, str]) -> str:
         """What uv.lock holds, as a lock; without an interpreter, and without the network."""
+        from wherry.wheels.binaries import Binaries, without_others
         from wherry.wheels.uv import UvFailed, explained
         from wherry.wheels.uvlock import check_current
 
@@ -102,26 +134,87 @@ class _Resolution:
         arguments = ["export", "--frozen", "--format", "pylock.toml", "--no-default-groups", "--no-editable"]
         arguments += [f"--extra={name}" for name in self.requirements.extras]
         arguments += [f"--group={name}" for name in self.requirements.groups]
+        if not _is_inside(path):  # the lock of a workspace, of which the project is a member
+            arguments.append(f"--package={project_name(self.context)}")
         try:
             text = self._uv([*arguments, "--quiet"], cwd=self.context / folder)
         except UvFailed as failed:
             raise explained(failed.output, what=path, context=self.context) from None
-        return locks.write(self._with_projects(locks.rebased(locks.parse(text, path), folder)))
+        lock = self._with_projects(locks.rebased(locks.parse(text, path), folder))
+        check_outside(lock, self.requirements, self.context)
+        return locks.write(without_others(lock, Binaries.of(self.requirements)))
 
     def compiled(self, options: FileOptions) -> str:
         """A resolution of requirements.txt or pyproject.toml for the target."""
-        from wherry.wheels.missing import completed
+        from wherry.wheels.binaries import Binaries, without_others
         from wherry.wheels.requirements import held_to
-        from wherry.wheels.select import NoUsableWheel, choose
-        from wherry.wheels.uv import UvFailed
+
+        what = self.requirements.path or "the build requirements"
+        lock = self._with_projects(held_to(locks.parse(self._compiled(), what), options, what))
+        check_outside(lock, self.requirements, self.context)
+        return self._finished(without_others(lock, Binaries.of(self.requirements, options)), what)
+
+    def from_lock(self, files: Mapping[str, str]) -> str:
+        """What another tool's lock holds, as a lock: its versions, and of their files those whose hashes it has."""
+        from packaging.specifiers import SpecifierSet
+
+        from wherry.wheels.binaries import Binaries, without_others
+        from wherry.wheels.locked import tools
+        from wherry.wheels.locked.pins import package
+        from wherry.wheels.tags import environment
 
         what = self.requirements.path
-        with self._place() as place:
+        tools.check_current(self.requirements, files)
+        locked = tools.read(self.requirements, files, environment(self.target))
+        found = [package(pin, what) for pin in locked.pins if not pin.is_from_index]
+        listed = [pin for pin in locked.pins if pin.is_from_index]
+        if any(pin.hashes for pin in listed) and (bare := [pin.name for pin in listed if not pin.hashes]):
+            raise WherryError(f"{what} has hashes, but none for: {', '.join(bare)}", hint="Write the lock anew.")
+        lock = locks.rebased(locks.with_packages(locks.parse(locks.EMPTY), found), posixpath.dirname(what))
+        for indexes, pins in locked.by_indexes():
+            lock = locks.with_packages(lock, [*lock.packages, *self._files_of(pins, indexes, what).packages])
+        if locked.python:
+            lock = replace(lock, requires_python=SpecifierSet(locked.python))
+        if "." in self.requirements.projects and (name := project_name(self.context)):
+            lock = locks.with_project(lock, name, ".")
+        check_outside(lock, self.requirements, self.context)
+        return self._finished(without_others(lock, Binaries.of(self.requirements)), what)
+
+    def _files_of(self, pins: Sequence[Pinned], indexes: Sequence[str], what: str) -> Pylock:
+        """The files of ``pins`` that ``indexes`` (or the machine's own) have and the lock allows."""
+        from wherry.wheels.requirements import held_to
+        from wherry.wheels.uv import UvFailed
+
+        at = self if not indexes else replace(self, settings=self._settings_for(indexes))
+        allowed = {pin.name: pin.hashes for pin in pins if pin.hashes}
+        with self._scratch() as scratch:
+            # What a pin requires is the lock's business: told so, uv reads no metadata, and builds nothing for them.
+            known = self._told({(pin.name, pin.version): () for pin in pins}, scratch)
+            refresh = ["--refresh"] if self.upgrade and not self.offline else []
+            lines = "".join(f"{pin.name}=={pin.version}\n" for pin in pins)
             try:
-                text = self._uv(self._compile_arguments(), cwd=place, stdin=self._compile_input())
+                arguments = [*at._common_arguments(), *refresh, "--no-deps", *known, "-"]
+                text = at._uv(arguments, cwd=self.context, stdin=lines)
             except UvFailed as failed:
-                raise self._failure(failed.output, place) from None
-        lock = self._with_projects(held_to(locks.parse(text, what), options, what))
+                raise at._failure(failed.output, self.context) from None
+        return held_to(locks.parse(text, what), FileOptions(allowed, hashed=bool(allowed)), what)
+
+    def _settings_for(self, indexes: Sequence[str]) -> Settings:
+        """The settings with ``indexes`` in place of the machine's own; those of the command line go before."""
+        wanted = self.requirements.indexes
+        first = wanted.index_url or indexes[0]
+        more = (*wanted.extra_index_urls, *indexes[1:])
+        named = replace(wanted, index_url=first, extra_index_urls=more)
+        settings = read_settings(named, self.context, own_index=bool(first))
+        if first and not more:  # of a single index uv tells only under this strategy that it refuses
+            return replace(settings, environment={**settings.environment, "UV_INDEX_STRATEGY": "first-index"})
+        return settings
+
+    def _finished(self, lock: Pylock, what: str) -> str:
+        """``lock`` as text, if the target has a wheel or a source of everything in it."""
+        from wherry.wheels.missing import completed
+        from wherry.wheels.select import NoUsableWheel, choose
+
         try:
             chosen = choose(lock, self.target, context=self.context, what=what)
         except NoUsableWheel as error:
@@ -129,6 +222,93 @@ class _Resolution:
         if self.task is not None:
             self.task.detail = f"{len(chosen)} distributions"
         return locks.write(lock)
+
+    def _compiled(self) -> str:
+        """uv's answer. What an sdist requires that uv cannot build is found out by the builder, and uv asked again."""
+        from wherry.wheels.uv import UvFailed, failed_build
+
+        known: dict[tuple[str, str], tuple[str, ...]] = {}
+        with self._place() as place, self._scratch() as scratch:
+            held = self._held(place, scratch)
+            while True:
+                arguments = [*self._compile_arguments(scratch), *held, *self._told(known, scratch)]
+                try:
+                    return relative(self._uv(arguments, cwd=place, stdin=self._compile_input()), place, self.context)
+                except UvFailed as failed:
+                    broken = failed_build(failed.output)
+                    if broken is None and held:
+                        held = []
+                        continue
+                    if broken is None or broken in known or self.builder is None:
+                        raise self._failure(failed.output, place) from None
+                    source = self._source(*broken, scratch)
+                    if source is None:
+                        raise self._failure(failed.output, place) from None
+                    known[broken] = self.builder(source)
+
+    def _held(self, place: Path, scratch: Path) -> list[str]:
+        """Options that hold the resolution to the versions from before, as far as uv finds that they still fit."""
+        from wherry.wheels.uv import UvFailed
+
+        if not self.before:
+            return []
+        path, bounds = scratch / "pylock.toml", scratch / "held.txt"
+        named = [f"[[packages]]\nname = {name!r}\nversion = {version!r}\n" for name, version in _versions(self.before)]
+        path.write_text("\n".join(['lock-version = "1.0"\ncreated-by = "wherry"\n', *named]), encoding="utf-8")
+        try:  # what is there where uv is to write is what it prefers; but paths would start there, so it is asked again
+            arguments = [*self._compile_arguments(scratch), "--output-file", str(path)]
+            text = self._uv(arguments, cwd=place, stdin=self._compile_input())
+        except UvFailed:
+            return []
+        bounds.write_text("".join(f"{name}=={version}\n" for name, version in _versions(text)), encoding="utf-8")
+        return ["--constraints", str(bounds)]
+
+    def _source(self, name: str, version: str, scratch: Path) -> Source | None:
+        """The sdist of ``name`` as the index has it; nothing of it is built."""
+        from wherry.wheels.binaries import Binaries, without_others
+        from wherry.wheels.distribution import Source
+        from wherry.wheels.select import choose
+        from wherry.wheels.uv import UvFailed
+
+        arguments = [*self._common_arguments(), "--no-deps", "--no-binary", name, "-"]
+        try:
+            text = self._uv(
+                [*arguments, *self._told({(name, version): ()}, scratch)], cwd=self.context, stdin=f"{name}=={version}"
+            )
+        except UvFailed:
+            return None
+        lock = without_others(locks.parse(text), Binaries(refused=frozenset({name})))
+        found = choose(lock, self.target, context=self.context)
+        return next((one for one in found if isinstance(one, Source)), None)
+
+    def _told(self, known: Mapping[tuple[str, str], tuple[str, ...]], scratch: Path) -> list[str]:
+        """Options that tell uv what it cannot find out: requirements by name and version."""
+        if not known:
+            return []
+        from wherry.wheels.indexes import configuration
+
+        told = [
+            {"name": name, "version": version, "requires-dist": list(requires)}
+            for (name, version), requires in known.items()
+        ]
+        path = scratch / "uv.toml"
+        table = configuration(self.context)
+        listed = table.get("dependency-metadata")
+        own = listed if isinstance(listed, list) else []
+        path.write_text(locks.table({**table, "dependency-metadata": [*told, *own]}), encoding="utf-8")
+        return ["--config-file", str(path)]
+
+    @contextmanager
+    def _scratch(self) -> Iterator[Path]:
+        """A folder for files that uv is to read."""
+        import shutil
+
+        folder = self.store.scratch() / f"resolve-{os.urandom(8).hex()}"
+        folder.mkdir(parents=True)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
     def _failure(self, output: str, place: Path) -> WherryError:
         """Why uv could not resolve the requirements: for want of a wheel, or as it says."""
@@ -146,7 +326,9 @@ class _Resolution:
         if lacking:
             return NoUsableWheel(completed(lacking, self.target, self._listing), self.target)
         told = output.replace(str(place), str(self.context))  # it may have been a copy
-        return explained(told, what=self.requirements.path, context=self.context, offline=self.offline)
+        return explained(
+            told, what=self.requirements.path or "the build requirements", context=self.context, offline=self.offline
+        )
 
     def _uv(self, arguments: list[str], *, cwd: Path, stdin: str = "") -> str:
         from wherry.wheels.uv import run_uv
@@ -160,23 +342,27 @@ class _Resolution:
             stdin=stdin,
         )
 
-    def _compile_arguments(self) -> list[str]:
+    def _common_arguments(self) -> list[str]:
         from wherry.wheels.tags import uv_platform, uv_version
         from wherry.wheels.uv import python_options
 
+        arguments = ["pip", "compile", "--format", "pylock.toml", "--no-header"]
+        arguments += [*self.settings.options, *python_options()]
+        return [*arguments, "--python-version", uv_version(self.target), "--python-platform", uv_platform(self.target)]
+
+    def _compile_arguments(self, scratch: Path) -> list[str]:
         requirements = self.requirements
-        arguments = [
-            "pip",
-            "compile",
-            "--format",
-            "pylock.toml",
-            "--no-header",
-            *self.settings.options,
-            *python_options(),
-        ]
-        arguments += ["--python-version", uv_version(self.target), "--python-platform", uv_platform(self.target)]
+        arguments = self._common_arguments()
+        for option, names in (("--no-binary", requirements.no_binary), ("--only-binary", requirements.only_binary)):
+            arguments += [word for name in names for word in (option, name)]
         if self.upgrade and not self.offline:
             arguments.append("--refresh")
+        if requirements.bounds:
+            bounds = scratch / "constraints.txt"
+            bounds.write_text("\n".join(requirements.bounds), encoding="utf-8")
+            arguments += ["--constraints", str(bounds)]
+        if requirements.kind == "lines":
+            return [*arguments, "-"]
         folder = posixpath.dirname(requirements.path)
         arguments += [f"--group={posixpath.join(folder, 'pyproject.toml')}:{name}" for name in requirements.groups]
         if requirements.kind == "requirements.txt":
@@ -188,7 +374,9 @@ class _Resolution:
         return arguments
 
     def _compile_input(self) -> str:
-        """The project itself as a requirement, with its extras."""
+        """The project itself as a requirement, with its extras; or requirements that stand in no file."""
+        if self.requirements.kind == "lines":
+            return "\n".join(self.requirements.lines) + "\n"
         if not self._installs_itself():
             return ""
         extras = f"[{','.join(self.requirements.extras)}]" if self.requirements.extras else ""
@@ -215,23 +403,8 @@ class _Resolution:
         if not any(_is_dynamic(self.context / path) for path in (*self.requirements.projects, *own)):
             yield self.context
             return
-        import shutil
-
-        from wherry.wheels import tree
-
-        root = self.store.scratch() / f"resolve-{os.urandom(8).hex()}"
-        outside = [posixpath.normpath(path) for path in self.requirements.projects if not _is_inside(path)]
-        depth = max((path.split("/").count("..") for path in outside), default=0)
-        place = root.joinpath(*[f"up{number}" for number in range(depth)], "context")
-        try:
-            place.mkdir(parents=True)
-            copy = tree.copy(self.context, place, epoch=DEFAULT_EPOCH, without=self.store.path.resolve())
-            for path in outside:
-                if not posixpath.isabs(path):
-                    tree.copy(self.context / path, copy / path, epoch=DEFAULT_EPOCH)
-            yield copy
-        finally:
-            shutil.rmtree(root, ignore_errors=True)
+        with copied(self.requirements, self.context, self.store) as place:
+            yield place
 
     def _listing(self, requirement: str, python: str) -> str:
         """A lock of just ``requirement`` for every platform, for Python ``python`` and later."""
@@ -245,14 +418,27 @@ class _Resolution:
 
 
 def project_name(folder: Path) -> str:
-    """The name in ``folder``'s pyproject.toml, or an empty one."""
-    project = _table(folder / "pyproject.toml").get("project")
-    name = project.get("name") if isinstance(project, dict) else None
-    return name if isinstance(name, str) else ""
+    """The name in ``folder``'s pyproject.toml, in poetry's table if there is no [project], or an empty one."""
+    values = _table(folder / "pyproject.toml")
+    tool = values.get("tool")
+    for project in (values.get("project"), tool.get("poetry") if isinstance(tool, dict) else None):
+        name = project.get("name") if isinstance(project, dict) else None
+        if isinstance(name, str):
+            return name
+    return ""
+
+
+def _versions(lock: str) -> Iterator[tuple[str, str]]:
+    """The names and versions of what comes from an index in a lock."""
+    for package in locks.parse(lock).packages:
+        if package.version and (package.wheels or package.sdist):
+            yield str(package.name), str(package.version)
 
 
 def _own_lock(requirements: Requirements, context: Path, files: Mapping[str, str]) -> str:
     """The project's own pylock.toml."""
+    from wherry.wheels.binaries import Binaries, without_others
+
     path = requirements.path
     lock = locks.parse(files[path], path)
     for kind, asked, known in (
@@ -267,6 +453,8 @@ def _own_lock(requirements: Requirements, context: Path, files: Mapping[str, str
     for project in requirements.projects:
         if name := project_name(context / project):
             moved = locks.with_project(moved, name, project)
+    check_outside(moved, requirements, context)
+    moved = without_others(moved, Binaries.of(requirements))
     return files[path] if moved is lock else locks.write(moved)
 
 
@@ -311,7 +499,7 @@ def _read_inputs(requirements: Requirements, context: Path) -> dict[str, str]:
     Variables in requirements files are filled in: another value is another input.
     """
     files: dict[str, str] = {}
-    for name in dict.fromkeys((requirements.path, *requirements.inputs)):
+    for name in dict.fromkeys(filter(None, (requirements.path, *requirements.inputs))):
         path = context / name
         try:
             if name.endswith(_DISTRIBUTIONS):
@@ -326,7 +514,9 @@ def _read_inputs(requirements: Requirements, context: Path) -> dict[str, str]:
     return files
 
 
-def _key(requirements: Requirements, target: Target, files: Mapping[str, str], settings: Settings) -> str:
+def _key(
+    requirements: Requirements, target: Target, files: Mapping[str, str], settings: Settings, options: FileOptions
+) -> str:
     """The cache key of a resolution. It is a hash, of nothing that is secret."""
     from wherry.wheels.uv import uv_identity
 
@@ -335,9 +525,11 @@ def _key(requirements: Requirements, target: Target, files: Mapping[str, str], s
         uv_identity(),
         requirements.kind,
         requirements.path,
-        [requirements.projects, requirements.extras, requirements.groups],
+        [requirements.projects, requirements.extras, requirements.groups, requirements.lines, requirements.bounds],
+        [requirements.no_binary, requirements.only_binary],
         [str(target.platform), str(target.libc), target.interpreter.version],
         {name: sha256(redact(text).encode(errors="surrogateescape")).hexdigest() for name, text in files.items()},
         settings.fingerprint if requirements.kind != "uv.lock" else (),
+        *([[redact(url) for url in options.urls]] if is_locked(requirements.kind) else []),
     ]
     return "resolve:" + sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

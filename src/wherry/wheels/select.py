@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING
 
 from wherry.errors import UsageError, WherryError
 from wherry.fetch import Download
+from wherry.image.json import Json, JsonObject
 from wherry.target import Target
 from wherry.urls import redacted
-from wherry.wheels.distribution import Distribution, Project
+from wherry.wheels.distribution import Chosen, Distribution, Project, Source
 from wherry.wheels.lock import parse
 from wherry.wheels.tags import environment, machine, tags
 
 if TYPE_CHECKING:
-    from packaging.pylock import Package, PackageArchive, PackageWheel, Pylock
+    from packaging.pylock import Package, PackageArchive, PackageSdist, PackageVcs, PackageWheel, Pylock
     from packaging.specifiers import SpecifierSet
     from packaging.tags import Tag
 
@@ -70,11 +71,12 @@ def select(
     extras: Iterable[str] = (),
     groups: Iterable[str] = (),
     what: str = "the lock",
-) -> tuple[Distribution | Project, ...]:
+) -> tuple[Chosen, ...]:
     """What ``target`` needs of a lock, by name; relative paths in it start at ``context``.
 
-    ``groups`` come on top of the lock's default groups. Raises :class:`NoUsableWheel` with everything that has no
-    fitting wheel, :class:`UsageError` for a lock that is invalid or not meant for the target.
+    ``groups`` come on top of the lock's default groups. What has no fitting wheel is a
+    source to build from. Raises :class:`NoUsableWheel` with everything that has neither,
+    :class:`UsageError` for a lock that is invalid or not meant for the target.
     """
     return choose(parse(lock_text, what), target, context=context, extras=extras, groups=groups, what=what)
 
@@ -87,11 +89,11 @@ def choose(
     extras: Iterable[str] = (),
     groups: Iterable[str] = (),
     what: str = "the lock",
-) -> tuple[Distribution | Project, ...]:
+) -> tuple[Chosen, ...]:
     """:func:`select` for a lock that is parsed already."""
     packages = _packages(lock, target, frozenset(extras), groups, what)
     order = {tag: number for number, tag in enumerate(tags(target))}
-    chosen: list[Distribution | Project] = []
+    chosen: list[Chosen] = []
     missing: list[Missing] = []
     for package in packages:
         found = _pick(package, order, context)
@@ -99,10 +101,12 @@ def choose(
             missing.append(found)
         else:
             chosen.append(found)
+    requirers = _requirers(packages)
     if missing:
-        requirers = _requirers(packages)
         raise NoUsableWheel([replace(one, wanted_by=requirers.get(one.name, ())) for one in missing], target)
-    return tuple(chosen)
+    return tuple(
+        replace(one, wanted_by=requirers.get(one.name, ())) if isinstance(one, Source) else one for one in chosen
+    )
 
 
 def fits(filename: str, target: Target) -> bool:
@@ -152,41 +156,72 @@ def _allows(wanted: SpecifierSet | None, python: str) -> bool:
     return wanted is None or wanted.contains(python, prereleases=True)
 
 
-def _pick(package: Package, order: dict[Tag, int], context: Path) -> Distribution | Project | Missing:
+def _pick(package: Package, order: dict[Tag, int], context: Path) -> Chosen | Missing:
     if package.directory is not None:
         path = "/".join(part for part in (package.directory.path, package.directory.subdirectory) if part)
         return Project(package.name, path)
     if package.archive is not None:
         return _archive(package, package.archive, order, context)
-    version = str(package.version or "")
     if package.vcs is not None:
-        return Missing(package.name, version, source=f"a {package.vcs.type} repository")
+        return _repository(package, package.vcs)
     wheels = list(package.wheels or ())
     fitting = [(rank, wheel) for wheel in wheels if (rank := _rank(wheel.filename, order)) is not None]
     if fitting:
         _, wheel = min(fitting, key=lambda pair: (pair[0], _not_built(pair[1].filename), pair[1].filename))
         return Distribution(package.name, _version(wheel.filename), _download(wheel, context))
-    source = "a source distribution" if package.sdist is not None else ""
-    return Missing(package.name, version, tuple(wheel.filename for wheel in wheels), source)
+    version = str(package.version or "")
+    if package.sdist is not None:
+        return Source(package.name, version, _download(package.sdist, context))
+    return Missing(package.name, version, tuple(wheel.filename for wheel in wheels))
 
 
-def _archive(package: Package, archive: PackageArchive, order: dict[Tag, int], context: Path) -> Distribution | Missing:
+def _repository(package: Package, vcs: PackageVcs) -> Source | Missing:
+    version = str(package.version or "")
+    if vcs.type != "git":
+        return Missing(package.name, version, source=f"a {vcs.type} repository", why="only git repositories are built")
+    url = vcs.url or vcs.path or ""
+    info = {"vcs": "git", "commit_id": vcs.commit_id}
+    if vcs.requested_revision:
+        info["requested_revision"] = vcs.requested_revision
+    return Source(
+        package.name,
+        version,
+        repository=url,
+        commit=vcs.commit_id,
+        subdirectory=vcs.subdirectory or "",
+        direct_url=_direct(url, "vcs_info", info, vcs.subdirectory),
+    )
+
+
+def _archive(
+    package: Package, archive: PackageArchive, order: dict[Tag, int], context: Path
+) -> Distribution | Source | Missing:
     from urllib.parse import unquote, urlsplit
 
     name = unquote(urlsplit(archive.url or "").path or (archive.path or "").replace("\\", "/")).rsplit("/", 1)[-1]
-    if not name.endswith(".whl"):
-        return Missing(package.name, str(package.version or ""), source=f"a source archive, {name}")
-    if _rank(name, order) is None:
-        return Missing(package.name, str(package.version or ""), (name,))
     url = _url(archive.url, archive.path, context)
-    direct = ""
-    if not url.startswith("file:"):  # a path of the building machine means nothing in the image
-        hashes = dict(sorted(archive.hashes.items()))
-        direct = json.dumps({"url": redacted(url), "archive_info": {"hashes": hashes}}, separators=(",", ":"))
-    return Distribution(package.name, _version(name), Download(url, archive.hashes, archive.size, name), direct)
+    download = Download(url, archive.hashes, archive.size, name)
+    version = str(package.version or "")
+    info: JsonObject = {"hashes": dict(sorted(archive.hashes.items()))}
+    direct = _direct(url, "archive_info", info, archive.subdirectory)
+    if not name.endswith(".whl"):
+        return Source(package.name, version, download, subdirectory=archive.subdirectory or "", direct_url=direct)
+    if _rank(name, order) is None:
+        return Missing(package.name, version, (name,))
+    return Distribution(package.name, _version(name), download, direct)
 
 
-def _download(wheel: PackageWheel, context: Path) -> Download:
+def _direct(url: str, kind: str, info: Mapping[str, Json], subdirectory: str | None) -> str:
+    """The text of direct_url.json (PEP 610); none for a file of the building machine, which means nothing elsewhere."""
+    if (url.startswith("file:") and kind == "archive_info") or "://" not in url:
+        return ""
+    value: dict[str, Json] = {"url": redacted(url), kind: dict(info)}
+    if subdirectory:
+        value["subdirectory"] = subdirectory
+    return json.dumps(value, separators=(",", ":"))
+
+
+def _download(wheel: PackageWheel | PackageSdist, context: Path) -> Download:
     return Download(_url(wheel.url, wheel.path, context), wheel.hashes, wheel.size, wheel.filename)
 
 
@@ -275,16 +310,15 @@ def _hint(missing: Sequence[Missing], target: Target) -> str:
                 continue
             platforms |= {tag.platform for tag in found}
             pythons |= {tag.interpreter for tag in found if tag.platform in accepted}
-    later = "Compiling what has no wheel is not possible yet."
     here = {name for name in platforms if name.endswith("_" + machine(target))}
     known = _versions(pythons)
     if known:
-        return f"{later} There are wheels for Python {known}: choose one with --python, or another version."
+        return f"There are wheels for Python {known}: choose one with --python, or another version."
     if here and target.libc.family == "musl" and any("manylinux" in name for name in here):
-        return f"{later} There are wheels for glibc: choose a base that is not built on musl."
+        return "There are wheels for glibc: choose a base that is not built on musl."
     if here and target.libc.family == "glibc" and any("manylinux" in name for name in here):
-        return f"{later} There are wheels for a newer glibc: choose a newer base."
-    return f"{later} Require a version that has a wheel, or another project that has one."
+        return "There are wheels for a newer glibc: choose a newer base."
+    return "Require a version that has a wheel, or another project that has one."
 
 
 def _versions(interpreters: Iterable[str]) -> str:

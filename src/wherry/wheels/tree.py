@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from wherry.errors import UsageError
+from wherry.lockfile import NAME
 
 _IGNORED = {
     ".git",
@@ -69,7 +70,7 @@ def walk(root: Path, without: Path | None = None) -> Iterator[Path]:
         for entry in entries:
             path = Path(entry.path)
             if entry.is_symlink() or entry.is_file():
-                if not entry.name.endswith(_IGNORED_SUFFIXES):
+                if not entry.name.endswith(_IGNORED_SUFFIXES) and not (folder == root and entry.name == NAME):
                     found.append(path.relative_to(root))
             elif entry.is_dir() and path != without and not _ignored(path, top=folder == root):
                 pending.append(path)

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 
 from wherry.errors import Place, UsageError, did_you_mean
 from wherry.frontends.python.document import Document
-from wherry.frontends.python.folder import Folder
+from wherry.frontends.python.folder import Folder, leads_out
 from wherry.frontends.python.options import Words
 from wherry.image.platform import Platform
+from wherry.plan import NativeLibs
 from wherry.sources.ignore import Patterns
 
 FILE = "wherry.toml"
@@ -23,6 +24,7 @@ _PACKAGE = r"[a-z0-9][a-z0-9+.-]+"
 _PORT = r"(\d{1,5})(?:/(tcp|udp|sctp))?"
 _VERSION = r"\d+(\.\d+){0,2}((a|b|rc)\d+)?"
 _SPECIFIER = r"\s*(~=|===?|!=|<=?|>=?)\s*[\w.*+!-]+\s*"
+_DISTRIBUTION = r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?"
 _USER = r"[A-Za-z0-9_][A-Za-z0-9_.-]*\$?(:[A-Za-z0-9_][A-Za-z0-9_.-]*\$?)?"
 
 
@@ -41,11 +43,20 @@ class Config:
     ports: tuple[str, ...] = ()
     labels: tuple[tuple[str, str], ...] = ()
     packages: tuple[str, ...] = ()
+    build_base: str = ""
+    build_packages: tuple[str, ...] = ()
+    build_env: tuple[tuple[str, str], ...] = ()
+    build_constraints: tuple[str, ...] = ()
+    config_settings: tuple[tuple[str, str, tuple[str, ...]], ...] = ()
+    native_libs: NativeLibs | None = None
+    no_binary: tuple[str, ...] = ()
+    only_binary: tuple[str, ...] = ()
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     bytecode: bool | None = None
     platforms: tuple[Platform, ...] = ()
     mirror: str = ""
+    outside: tuple[str, ...] = ()
     entrypoint_place: Place | None = None
 
 
@@ -110,6 +121,36 @@ def package(text: str, place: Place | None = None) -> str:
     return text
 
 
+def distribution(text: str, place: Place | None = None) -> str:
+    """A distribution's name, normalised, or ``:all:`` or ``:none:``. Raises :class:`UsageError` if it is none."""
+    if text in {":all:", ":none:"}:
+        return text
+    if not re.fullmatch(_DISTRIBUTION, text):
+        raise UsageError(f"{text!r} is not the name of a distribution", place=place, hint="Write a name, or :all:.")
+    return re.sub(r"[-_.]+", "-", text).lower()
+
+
+def native_libs(text: str, place: Place | None = None) -> NativeLibs:
+    """How the shared libraries of built wheels come along. Raises :class:`UsageError` for an unknown way."""
+    if text == "packages":
+        return "packages"
+    if text == "vendor":
+        return "vendor"
+    hint = "packages: add them as Debian packages (the default). vendor: put them into the wheel."
+    raise UsageError(f"native-libs cannot be {text!r}", place=place, hint=hint)
+
+
+def outside(text: str, place: Place | None = None) -> str:
+    """A relative path that leads out of the project, cleaned. Raises :class:`UsageError` if it is none."""
+    import posixpath
+
+    path = posixpath.normpath(text)
+    if not text.startswith("../") or "\0" in text or not leads_out(path):
+        hint = "Write a path that is relative to the project, such as ../lib."
+        raise UsageError(f"outside has {text!r}, which does not start with '../'", place=place, hint=hint)
+    return path
+
+
 def variable(name: str, place: Place | None = None) -> str:
     """The name of an environment variable. Raises :class:`UsageError` if it cannot be one."""
     if not name or "=" in name or "\0" in name:
@@ -149,6 +190,9 @@ class _Reader:
         items = self.items(key, value)
         return tuple(self.text(key, item, "Each item must be a string that is not empty.") for item in items)
 
+    def names(self, key: str, value: object) -> tuple[str, ...]:
+        return tuple(distribution(item, self.place(key)) for item in self.texts(key, value))
+
     def words(self, key: str, value: object) -> Words:
         if isinstance(value, str) and value.strip():
             return value
@@ -166,6 +210,27 @@ class _Reader:
                 raise UsageError(f"{key}.{name} must be a string or a number", place=self.place(key, name), hint=hint)
             pairs.append((variable(name, self.place(key, name)), str(item)))
         return tuple(pairs)
+
+    def settings(self, key: str, value: object) -> tuple[tuple[str, str, tuple[str, ...]], ...]:
+        """Settings of backends: ``name = "text"`` for all, ``distribution = { name = ["text", …] }`` for one."""
+        if not isinstance(value, Mapping):
+            raise self.wrong(key, "a table")
+        found: list[tuple[str, str, tuple[str, ...]]] = []
+        for name, item in value.items():
+            if isinstance(item, Mapping):
+                of = distribution(name, self.place(key, name))
+                found += [(of, inner, self._setting(key, name, one)) for inner, one in item.items()]
+            else:
+                found.append(("", name, self._setting(key, name, item)))
+        return tuple(found)
+
+    def _setting(self, key: str, name: str, value: object) -> tuple[str, ...]:
+        if isinstance(value, bool):
+            value = "true" if value else "false"
+        items = value if isinstance(value, list) else [value]
+        if not all(isinstance(item, str) for item in items):
+            raise UsageError(f"{key}.{name} must be a string or a list of strings", place=self.place(key, name))
+        return tuple(items)
 
     def patterns(self, key: str, value: object) -> tuple[str, ...]:
         patterns = self.texts(key, value)
@@ -202,11 +267,22 @@ def _read(reader: _Reader, values: Mapping[str, object], source: str) -> Config:
         ),
         "labels": reader.pairs,
         "packages": lambda key, value: tuple(package(item, reader.place(key)) for item in reader.texts(key, value)),
+        "build-base": reader.text,
+        "build-packages": lambda key, value: tuple(
+            package(item, reader.place(key)) for item in reader.texts(key, value)
+        ),
+        "build-env": reader.pairs,
+        "build-constraints": reader.texts,
+        "config-settings": reader.settings,
+        "native-libs": lambda key, value: native_libs(reader.text(key, value), reader.place(key)),
+        "no-binary": reader.names,
+        "only-binary": reader.names,
         "include": reader.patterns,
         "exclude": reader.patterns,
         "bytecode": reader.flag,
         "platforms": lambda key, value: tuple(reader.platform(key, item) for item in reader.texts(key, value)),
         "mirror": reader.text,
+        "outside": lambda key, value: tuple(outside(item, reader.place(key)) for item in reader.texts(key, value)),
     }
     found: dict[str, object] = {}
     for key, value in values.items():
@@ -215,7 +291,7 @@ def _read(reader: _Reader, values: Mapping[str, object], source: str) -> Config:
             if source == FILE and key == "tool":
                 hint = f"In {FILE} the keys stand at the top, without [tool.wherry]."
             raise UsageError(f"unknown key {key!r} in {source}", place=reader.place(key), hint=hint)
-        found[key] = fields[key](key, value)
+        found[key.replace("-", "_")] = fields[key](key, value)
     if not found:
         return Config()
     place = reader.place("entrypoint" if "entrypoint" in found else "cmd")

@@ -28,6 +28,7 @@ PORT = "8000"
 
 _CHOOSE = "Choose with --entrypoint, or entrypoint in [tool.wherry]: for example --entrypoint "
 _SCRIPT = r"\s*([\w.]+)\s*:\s*([\w.]+)\s*(\[.*\])?\s*"
+_POETRY_SCRIPTS = ("tool", "poetry", "scripts")
 _SERVERS: tuple[str, ...] = ("uvicorn", "gunicorn")
 _PYTHONS = re.compile(r"python(3(\.\d+)?)?")
 
@@ -98,7 +99,11 @@ def _chosen(project: Project) -> EntryPoint | None:
         raise UsageError("the entry point is empty", place=place, hint="Write the command that the image shall run.")
     if len(words) == 1 and words[0].endswith(".py"):
         words = (PYTHON, *words)
-    if words and words[0] in project.pyproject.table("project", "scripts") and not is_package(project.pyproject):
+    if (
+        words
+        and not is_package(project.pyproject, project.folder)
+        and words[0] in project.pyproject.table(*_script_table(project))
+    ):
         words = (*_imported(_scripts(project)[words[0]]), *words[1:])
     _check_file(project, words or arguments, place)
     return EntryPoint(words, why, arguments, tuple({**env, **more}.items()))
@@ -133,13 +138,26 @@ def _check_file(project: Project, words: tuple[str, ...], place: Place | None) -
 # -- the project as a package ---------------------------------------------------------------------
 
 
+def _script_table(project: Project) -> tuple[str, ...]:
+    """Where the scripts are: in [project], or in poetry's own table."""
+    own = ("project", "scripts")
+    return own if project.pyproject.table(*own) else _POETRY_SCRIPTS
+
+
 def _scripts(project: Project) -> dict[str, str]:
-    scripts = project.pyproject.table("project", "scripts")
-    for name, target in scripts.items():
+    path = _script_table(project)
+    found: dict[str, str] = {}
+    for name, written in project.pyproject.table(*path).items():
+        target = written
+        if path == _POETRY_SCRIPTS and isinstance(written, Mapping):
+            if written.get("type") == "file":
+                continue
+            target = written.get("reference", written.get("callable"))
         if not isinstance(target, str) or not re.fullmatch(_SCRIPT, target):
-            place = project.pyproject.place("project", "scripts", name)
+            place = project.pyproject.place(*path, name)
             raise UsageError(f"{name!r} does not name a function", place=place, hint='Write "module:function".')
-    return {name: str(target) for name, target in scripts.items()}
+        found[name] = target
+    return found
 
 
 def _console_script(project: Project) -> EntryPoint | None:
@@ -147,11 +165,10 @@ def _console_script(project: Project) -> EntryPoint | None:
     if len(scripts) != 1:
         return None
     name, target = next(iter(scripts.items()))
-    if is_package(project.pyproject):
-        return EntryPoint((f"{BIN}/{name}",), "the only script in [project.scripts]", installed=True)
-    return EntryPoint(
-        _imported(target), f"the only script in [project.scripts], {name}; the project itself is not installed"
-    )
+    table = f"[{'.'.join(_script_table(project))}]"
+    if is_package(project.pyproject, project.folder):
+        return EntryPoint((f"{BIN}/{name}",), f"the only script in {table}", installed=True)
+    return EntryPoint(_imported(target), f"the only script in {table}, {name}; the project itself is not installed")
 
 
 def _imported(target: str) -> tuple[str, ...]:
@@ -164,9 +181,10 @@ def _imported(target: str) -> tuple[str, ...]:
 def _many_scripts(project: Project) -> EntryPoint | None:
     scripts = _scripts(project)
     if len(scripts) > 1:
-        place = project.pyproject.place("project", "scripts")
+        path = _script_table(project)
+        place = project.pyproject.place(*path)
         names = sorted(scripts)
-        message = f"[project.scripts] has {len(names)} scripts: {', '.join(names)}"
+        message = f"[{'.'.join(path)}] has {len(names)} scripts: {', '.join(names)}"
         raise UsageError(message, place=place, hint=f"{_CHOOSE}{names[0]}.")
     return None
 
@@ -292,7 +310,7 @@ def _main_file(project: Project) -> EntryPoint | None:
 
 def _main_package(project: Project) -> EntryPoint | None:
     folder = project.folder
-    installed = is_package(project.pyproject)
+    installed = is_package(project.pyproject, project.folder)
     found = {name: name for name in folder.directories if folder.has(f"{name}/__main__.py") and name.isidentifier()}
     if installed and "src" in folder.directories:
         sources = (item.parent for item in sorted((folder.root / "src").glob("*/__main__.py")))

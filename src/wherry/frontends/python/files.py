@@ -45,6 +45,7 @@ NEVER = (
     ".gitlab-ci.yml",
     ".dockerignore",
     "Dockerfile",
+    "wherry.lock",
     "wherry.toml",
 )
 """What is left out unless ``include`` in the settings names it."""

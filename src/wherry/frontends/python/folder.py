@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import copy
 import os
 import posixpath
 from pathlib import Path
@@ -31,6 +32,14 @@ class Folder:
         """The names of the files at the top."""
         self.directories = frozenset(kinds) - self.files
         """The names of the directories at the top."""
+        self.outside: tuple[str, ...] = ()
+        """Folders outside of it that a build may read as well, relative to it."""
+
+    def reaching(self, outside: tuple[str, ...]) -> Folder:
+        """The same folder, with the folders ``outside`` of it that the project declares."""
+        other = copy.copy(self)
+        other.outside = outside
+        return other
 
     def has(self, path: str) -> bool:
         """Whether ``path`` is a file here, and in no directory that we may not look into."""
@@ -72,20 +81,30 @@ class Folder:
     def inside(self, target: str, place: Place, *, beside: str = "") -> str:
         """``target``, as a file at ``beside`` names it, relative to the folder.
 
-        Raises :class:`UsageError` at ``place`` if it leads out of the folder.
+        Raises :class:`UsageError` at ``place`` if it leads, by its name or by symbolic links, to where no build may
+        read: out of the folder, and into none of those ``outside`` that are declared.
         """
-        path = Path(target)
-        if path.is_absolute():
-            try:
-                target = path.relative_to(self.root.absolute()).as_posix()
-            except ValueError:
-                raise _outside(target, place) from None
+        if Path(target).is_absolute():
+            path = os.path.relpath(target, self.root.absolute()).replace(os.sep, "/")
         else:
-            target = posixpath.join(posixpath.dirname(beside), target.replace(os.sep, "/"))
-        inside = posixpath.normpath(target)
-        if inside == ".." or inside.startswith("../"):
-            raise _outside(target, place)
-        return inside
+            path = posixpath.normpath(posixpath.join(posixpath.dirname(beside), target.replace(os.sep, "/")))
+        if leads_out(path) and not any(_is_below(path, one) for one in self.outside):
+            raise _outside(target, path, place)
+        real = Path(os.path.realpath(self.root / path))
+        if not any(real.is_relative_to(os.path.realpath(self.root / one)) for one in ("", *self.outside)):
+            to = os.path.relpath(real, os.path.realpath(self.root)).replace(os.sep, "/")
+            raise _outside(f"{target}, a link to {to}," if not leads_out(path) else target, to, place)
+        return path
+
+
+def leads_out(path: str) -> bool:
+    """Whether ``path``, which is normal and relative to a folder, is outside of that."""
+    return path == ".." or path.startswith("../")
+
+
+def _is_below(path: str, top: str) -> bool:
+    """Whether ``path`` is ``top`` or in it, by name; both may lead out, and are normal."""
+    return path == top or (path.startswith(f"{top}/") and not leads_out(path[len(top) + 1 :]))
 
 
 def _is_directory(item: os.DirEntry[str]) -> bool:
@@ -95,9 +114,10 @@ def _is_directory(item: os.DirEntry[str]) -> bool:
         return False
 
 
-def _outside(target: str, place: Place) -> UsageError:
+def _outside(target: str, path: str, place: Place) -> UsageError:
     return UsageError(
         f"{target} is outside the project folder",
         place=place,
-        hint="A build reads only its own folder: move it in, or build from the folder that holds both.",
+        hint="A build reads only its own folder: move it in, build from the folder that holds both, or declare it in "
+        f'[tool.wherry]: outside = ["{path}"].',
     )

@@ -60,7 +60,7 @@ def plans(context: Path, options: ProjectOptions | None = None) -> tuple[Plan, .
     folder = Folder(context)
     pyproject = Document.read(folder, "pyproject.toml")
     settings = config.read(folder, pyproject)
-    first = _plan(folder, pyproject, settings, options)
+    first = _plan(folder.reaching(settings.outside), pyproject, settings, options)
     platforms = dict.fromkeys(options.platforms or settings.platforms or (Platform.native(),))
     for platform in platforms:
         if platform.os != "linux":
@@ -92,6 +92,8 @@ def _plan(folder: Folder, pyproject: Document, settings: Config, options: Projec
     bytecode = _bytecode(settings, options)
     origin = Base(source.value, python.value, options.mirror or settings.mirror, bytecode)
     packages = tuple(dict.fromkeys((*settings.packages, *options.packages)))
+    compiling = _compile(needs, settings, options, bytecode, origin)
+    builds = next((step for step in compiling if isinstance(step, BuildWheels)), None)
     user = config.user(options.user, Place("--user")) if options.user else settings.user or USER
     own_ports = (*settings.ports, *(config.port(port, Place("--port")) for port in options.ports))
     configure = Configure(
@@ -105,7 +107,8 @@ def _plan(folder: Folder, pyproject: Document, settings: Config, options: Projec
         ports=tuple(dict.fromkeys(own_ports or entry.ports)),
         labels=tuple({**dict(settings.labels), **dict(options.labels)}.items()),
     )
-    runtime: list[Step] = [Packages(packages)] if packages else []
+    libraries_of = StageRef("compile") if builds and builds.native_libs == "packages" else None
+    runtime: list[Step] = [Packages(packages, libraries_of)] if packages or libraries_of else []
     runtime.append(Copy(StageRef("compile"), (VENV,), VENV, normalise=True))
     runtime.append(Copy(BuildContext(ignore), (".",), workdir, normalise=True))
     runtime.append(configure)
@@ -117,10 +120,11 @@ def _plan(folder: Folder, pyproject: Document, settings: Config, options: Projec
         Fact("entry point", " ".join(entry.words or entry.cmd), entry.why),
         Fact("files", "none" if ignore == files.NONE else f"the project's, in {workdir}", which),
         *([Fact("packages", ", ".join(packages), settings.source or "--package")] if packages else []),
+        *_compiled(builds, settings),
     )
     return Plan(
         stages=(
-            Stage("compile", origin, _compile(needs, bytecode), f"install the requirements into {VENV}"),
+            Stage("compile", origin, compiling, f"install the requirements into {VENV}"),
             Stage("runtime", origin, tuple(runtime), f"the base, {VENV} and the application"),
         ),
         target="runtime",
@@ -135,11 +139,41 @@ def _bytecode(settings: Config, options: ProjectOptions) -> bool:
     return chosen is not False
 
 
-def _compile(needs: Needs, bytecode: bool) -> tuple[Step, ...]:
-    if needs.requirements.kind == "none" and not needs.requirements.projects:
+def _compile(needs: Needs, settings: Config, options: ProjectOptions, bytecode: bool, origin: Base) -> tuple[Step, ...]:
+    wanted = replace(
+        needs.requirements,
+        no_binary=_names(settings.no_binary, options.no_binary),
+        only_binary=_names(settings.only_binary, options.only_binary),
+    )
+    if wanted.kind == "none" and not wanted.projects:
         return (Virtualenv(VENV),)
-    wanted = needs.requirements
-    return Virtualenv(VENV), BuildWheels(wanted), Install(wanted, VENV, bytecode)
+    source = options.build_base or settings.build_base
+    building = BuildWheels(
+        wanted,
+        base=Base(source, origin.python, origin.mirror) if source else None,
+        packages=tuple(dict.fromkeys((*settings.build_packages, *options.build_packages))),
+        env=tuple({**dict(settings.build_env), **dict(options.build_env)}.items()),
+        config_settings=(*settings.config_settings, *options.config_settings),
+        constraints=settings.build_constraints,
+        native_libs=options.native_libs or settings.native_libs or "packages",
+    )
+    return Virtualenv(VENV), building, Install(wanted, VENV, bytecode)
+
+
+def _names(*given: tuple[str, ...]) -> tuple[str, ...]:
+    """Distributions in the order of ``given``; as with pip, ``:none:`` forgets those before it."""
+    found: list[str] = []
+    for name in (name for names in given for name in names):
+        found = [] if name == ":none:" else [*found, name]
+    return tuple(dict.fromkeys(found))
+
+
+def _compiled(builds: BuildWheels | None, settings: Config) -> tuple[Fact, ...]:
+    """What was said of how to compile."""
+    if builds is None:
+        return ()
+    told = {"build base": builds.base.source if builds.base else "", "build packages": ", ".join(builds.packages)}
+    return tuple(Fact(name, value, settings.source or "command line") for name, value in told.items() if value)
 
 
 def _files(folder: Folder, settings: Config, needs: Needs, entry: EntryPoint) -> tuple[tuple[str, ...], str]:

@@ -13,6 +13,7 @@ from wherry.frontends.python.options import ProjectOptions
 from wherry.plan import Fact
 
 _FILE = ".python-version"
+_CONDA = "conda-lock.yml"
 _PINNED = r"(?:(?:cpython|python)[-@]?)?(3\.\d+)(?:\.\d+)?(?:(?:a|b|rc)\d+|-dev|t)?(?:[-+].*)?"
 
 
@@ -37,7 +38,28 @@ def find(folder: Folder, pyproject: Document, settings: Config, options: Project
         if not isinstance(required, str):
             raise UsageError("requires-python must be a string", place=place)
         return Fact("python", config.version(required, place), f"requires-python in {pyproject.file}")
-    return Fact("python", "", "nothing asks for a version")
+    return _of_tools(folder, pyproject) or Fact("python", "", "nothing asks for a version")
+
+
+def _of_tools(folder: Folder, pyproject: Document) -> Fact | None:
+    """What poetry's own table, a Pipfile or conda-lock.yml says."""
+    path = ("tool", "poetry", "dependencies")
+    wanted = pyproject.table(*path).get("python")
+    if isinstance(wanted, str):
+        from wherry.wheels.locked.poetry import specifier
+
+        text = specifier(wanted)
+        return Fact("python", text, f"[{'.'.join(path)}] in {pyproject.file}") if text else None
+    requires = Document.read(folder, "Pipfile").table("requires")
+    for key in ("python_full_version", "python_version"):
+        wanted = requires.get(key)
+        if isinstance(wanted, str) and wanted != "*":
+            return Fact("python", _minor(wanted, Place("Pipfile")), f"{key} in Pipfile")
+    if folder.has(_CONDA):
+        # All of its platforms have the same: the first will do.
+        found = re.search(r"^- name: python\n  version: ['\"]?(3\.\d+)\b", folder.text(_CONDA), re.MULTILINE)
+        return Fact("python", found[1], f"python in {_CONDA}") if found else None
+    return None
 
 
 def _minor(text: str, place: Place) -> str:
