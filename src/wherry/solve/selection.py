@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict, replace
+from typing import TYPE_CHECKING
 
 from wherry.events import Task
 from wherry.fetch import Download
@@ -21,7 +22,10 @@ from wherry.solve.target import target_of
 from wherry.solve.work import Work
 from wherry.target import Target
 from wherry.wheels.distribution import Chosen, Distribution, Project, Source
-from wherry.wheels.resolve import Builder, resolve
+from wherry.wheels.resolve import resolve
+
+if TYPE_CHECKING:
+    from wherry.wheels.resolution import Builder
 
 
 def selection(

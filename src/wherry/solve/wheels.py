@@ -142,5 +142,5 @@ class _Building:
             if self._stage is None:
                 from wherry.solve.compile import CompileStage
 
-                self._stage = CompileStage(self._step, self._snapshot, self._work, above=self._above)
+                self._stage = CompileStage(self._step, self._snapshot, self._work, build_wheels, above=self._above)
             return self._stage

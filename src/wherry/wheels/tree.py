@@ -14,7 +14,7 @@ from pathlib import Path
 from wherry.errors import UsageError
 from wherry.lockfile import NAME
 
-_IGNORED = {
+IGNORED = (
     ".git",
     ".hg",
     ".svn",
@@ -30,7 +30,9 @@ _IGNORED = {
     ".eggs",
     "__pycache__",
     "node_modules",
-}
+)
+"""Folders of tools and repositories, which no build of a project reads."""
+
 _IGNORED_SUFFIXES = (".pyc", ".pyo", ".egg-info", ".dist-info")
 
 # Backends and plugins that take the version from the repository.
@@ -146,7 +148,7 @@ def versioning_repository(root: Path) -> Path | None:
 
 
 def _ignored(path: Path, *, top: bool) -> bool:
-    if path.name in _IGNORED or path.name.endswith(_IGNORED_SUFFIXES):
+    if path.name in IGNORED or path.name.endswith(_IGNORED_SUFFIXES):
         return True
     if (path / "pyvenv.cfg").is_file():
         return True

@@ -8,30 +8,13 @@ from dataclasses import dataclass
 from wherry.errors import UsageError
 from wherry.plan import BuildContext, Copy, Requirements
 from wherry.sources.ignore import Patterns
+from wherry.wheels.tree import IGNORED
 
 _HEAD = "# Written by wherry beside the Dockerfile: what stays out of the image, as wherry leaves it out."
 _WHOLE_HEAD = "# Written by wherry beside the Dockerfile: what nothing reads. COPY leaves out more."
 
-# What wherry's own copy of a project that it builds does without; .git may be asked for the version.
-_UNREAD = tuple(
-    f"**/{name}"
-    for name in (
-        ".hg",
-        ".svn",
-        ".tox",
-        ".nox",
-        ".venv",
-        ".mypy_cache",
-        ".ruff_cache",
-        ".pytest_cache",
-        ".hypothesis",
-        ".idea",
-        ".vscode",
-        ".eggs",
-        "__pycache__",
-        "node_modules",
-    )
-)
+# .git may be asked for the version.
+_UNREAD = tuple(f"**/{name}" for name in IGNORED if name != ".git")
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from threading import RLock
+from typing import Protocol
 
 from wherry.errors import UsageError, WherryError
 from wherry.events import Task
@@ -40,14 +41,28 @@ _FORMAT = 1
 _DEEPEST = 8  # backends that are built to build backends
 
 
+class BuildAll(Protocol):
+    """Carries out a :class:`BuildWheels` (:func:`wherry.solve.wheels.build_wheels`): backends require wheels, too."""
+
+    def __call__(
+        self, step: BuildWheels, snapshot: Snapshot, work: Work, task: Task, *, above: tuple[str, ...]
+    ) -> Snapshot:
+        """``above`` are the builds that this one is for, outermost first."""
+
+
 class CompileStage:
-    """The compile stage of one target. Its files are put together only when something has to be built in them."""
+    """The compile stage of one target. Its files are put together only when something has to be built in them.
+
+    ``build`` builds what backends require and has no wheel; ``above`` are the builds that this stage is for. It may be
+    ``standing_in`` for the same base on another platform.
+    """
 
     def __init__(
         self,
         step: BuildWheels,
         snapshot: Snapshot,
         work: Work,
+        build: BuildAll,
         *,
         above: tuple[str, ...] = (),
         standing_in: Snapshot | None = None,
@@ -56,6 +71,7 @@ class CompileStage:
         self._standing_in = standing_in
         self._snapshot = snapshot
         self._work = work
+        self._build = build
         self._above = above
         self._target = target_of(snapshot)
         self._lock = RLock()
@@ -257,11 +273,8 @@ class CompileStage:
         with task.step("build requirements") as part:
             if not requires:
                 return roots.environment(requirements, root, self._work, part)
-            from wherry.solve.wheels import build_wheels
-
             below = replace(self._step, requirements=requirements)
-            above = (*self._above, str(source))
-            built = build_wheels(below, root, self._work, part, above=above)
+            built = self._build(below, root, self._work, part, above=(*self._above, str(source)))
             if self._standing_in is not None and self._work.pins.locking:
                 # A machine of the other kind will ask this of its own base.
                 selection(requirements, self._standing_in, self._work, part)
@@ -310,6 +323,7 @@ class CompileStage:
                 self._step,
                 twin,
                 self._work,
+                self._build,
                 above=self._above,
                 standing_in=self._snapshot,
             )
