@@ -148,6 +148,14 @@ def test_every_value_comes_back_as_it_was(
     assert config(plan(text.encode(), DOCKERFILE, Known())) == config(bare(set_))
 
 
+def test_a_project_that_docker_does_not_see_is_refused(project: Project, tmp_path: Path) -> None:
+    (tmp_path / "lib").mkdir()
+    (tmp_path / "lib" / "setup.py").write_text("")
+    files = {"requirements.txt": "../lib\n", "main.py": "", "wherry.toml": 'outside = ["../lib"]\n'}
+    with pytest.raises(UsageError, match=r"\.\./lib lies outside of the project"):
+        written(project(files))
+
+
 def test_a_value_of_two_lines_is_refused() -> None:
     with pytest.raises(UsageError, match="ENV A cannot be written"):
         written(bare(Configure(env=(("A", "1\n2"),), user="1")))

@@ -125,8 +125,23 @@ def test_a_lock_may_name_a_declared_project(monorepo: Path) -> None:
     assert 'outside = ["../lib/x-1-py3-none-any.whl"]' in complaint(monorepo, "", "../libs")
 
 
-@pytest.mark.parametrize("path", ["lib", "/lib", "./../lib", "../app/own", "..", "../a\\u0000"])
+@pytest.mark.parametrize("path", ["lib", "/lib", "./../lib", "x/../../lib", "..", "../a\\u0000"])
 def test_what_does_not_lead_out_cannot_be_declared(monorepo: Path, path: str) -> None:
     (monorepo / "app" / "wherry.toml").write_text(f'outside = ["../lib", "{path}"]\n')
     with pytest.raises(UsageError, match=r"wherry\.toml:1: outside has .* '\.\./'"):
         config.read(Folder(monorepo / "app"), Document("pyproject.toml"))
+
+
+def test_a_lock_of_poetry_may_name_a_declared_project(monorepo: Path) -> None:
+    (monorepo / "app" / "pyproject.toml").write_text('[tool.poetry]\nname = "app"\nversion = "1"\n')
+    (monorepo / "app" / "poetry.lock").write_text(
+        '[[package]]\nname = "lib"\nversion = "1"\noptional = false\npython-versions = "*"\n'
+        'groups = ["main"]\nfiles = []\n'
+        '[package.source]\ntype = "directory"\nurl = "../lib"\n\n'
+        '[metadata]\nlock-version = "2.1"\npython-versions = "*"\ncontent-hash = ""\n'
+    )
+    folder = Folder(monorepo / "app")
+    pyproject = Document.read(folder, "pyproject.toml")
+    with pytest.raises(UsageError, match=r"\.\./lib is outside the project folder"):
+        find(folder, pyproject, ProjectOptions())
+    assert find(folder.reaching(("../lib",)), pyproject, ProjectOptions()).requirements.projects == ("../lib",)

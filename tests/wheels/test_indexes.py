@@ -10,6 +10,7 @@ import pytest
 
 from wherry.errors import UsageError
 from wherry.fetch import Fetcher
+from wherry.fetch.client import Credentials
 from wherry.plan import Indexes
 from wherry.wheels.indexes import Settings, has_credentials, read_settings, redact
 
@@ -195,6 +196,65 @@ def test_the_fetcher_learns_the_credentials(read: Read, tmp_path: Path) -> None:
     told: list[tuple[str, str, str]] = []
     found.introduce(Told(tmp_path))
     assert told == [("https://one", "me", "s@fe"), ("https://named:8443", "u", "p")]
+
+
+def test_a_single_index_is_asked_in_a_way_that_tells_if_it_refuses(read: Read) -> None:
+    strategy = "UV_INDEX_STRATEGY"
+    assert read(Indexes("https://one/simple")).environment[strategy] == "first-index"
+    assert read(PIP_INDEX_URL="https://one/simple").environment[strategy] == "first-index"
+    several = Indexes("https://one/simple", ("https://two/simple",))
+    assert read(several).environment[strategy] == "unsafe-best-match"
+
+
+@pytest.fixture
+def keyring(tmp_path: Path) -> Path:
+    """A keyring that knows the password of ``me`` at ``one:8080``, and notes what it is asked."""
+    program = write(
+        tmp_path / "bin" / "keyring",
+        f"""#!/bin/sh
+echo "$@" >> {tmp_path}/asked
+[ "$2 $3" = "one:8080 me" ] && echo sesame || exit 1
+""",
+    )
+    program.chmod(0o755)
+    return program
+
+
+def test_the_password_that_a_keyring_has_is_asked_for_once_and_when_it_is_needed(
+    read: Read, keyring: Path, tmp_path: Path
+) -> None:
+    environ = {"PATH": f"{keyring.parent}:{os.environ['PATH']}", "UV_KEYRING_PROVIDER": "subprocess"}
+    found = read(Indexes("http://me@one:8080/simple"), **environ)
+    told = Credentials()
+
+    class Told(Fetcher):
+        def authorize_user(self, origin: str, user: str, ask: Callable[[], str]) -> None:
+            told.tell_user(origin, user, ask)
+
+    found.introduce(Told(tmp_path))
+    assert not (tmp_path / "asked").exists()
+    assert told.find("http://two:8080/file") is None
+    assert [told.find(f"http://one:8080/{name}") for name in "ab"] == [("me", "sesame")] * 2
+    assert (tmp_path / "asked").read_text() == "get http://one:8080/simple me\nget one:8080 me\n"
+
+
+def test_a_keyring_is_asked_only_if_that_is_set(read: Read, keyring: Path, tmp_path: Path) -> None:
+    found = read(Indexes("http://me@one:8080/simple"), PATH=f"{keyring.parent}:{os.environ['PATH']}")
+    with Fetcher(tmp_path) as fetcher:
+        found.introduce(fetcher)
+    assert found.servers == (("http://one:8080/simple", "me", ""),)
+    assert not (tmp_path / "asked").exists()
+
+
+def test_a_user_without_a_password_has_that_of_netrc_or_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    netrc = write(tmp_path / "netrc", "machine one login me password word\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    told = Credentials()
+    assert told.find("https://one/x") == ("me", "word")
+    told.tell("https://one", "me", "")
+    assert told.find("https://one/x") == ("me", "word")
+    told.tell("https://one", "token", "")
+    assert told.find("https://one/x") == ("token", "")
 
 
 def test_credentials_are_redacted_wherever_they_are() -> None:

@@ -7,6 +7,8 @@ usual variables names, credentials from the URL, from what :class:`Credentials` 
 from __future__ import annotations
 
 import os
+import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
@@ -28,6 +30,8 @@ class Credentials:
 
     def __init__(self) -> None:
         self._told: dict[str, tuple[str, str]] = {}
+        self._asked: dict[str, tuple[str, Callable[[], str]]] = {}
+        self._asking = threading.Lock()
         self._netrc: netrc.netrc | None = None
         self._read = False
 
@@ -35,17 +39,28 @@ class Credentials:
         """Remember credentials for ``server`` (``scheme://host[:port]``)."""
         self._told[origin(server)] = (user, password)
 
+    def tell_user(self, server: str, user: str, ask: Callable[[], str]) -> None:
+        """Remember ``user`` for ``server``; whoever needs the password has to ``ask``, once. It may be empty."""
+        self._asked[origin(server)] = (user, ask)
+
     def find(self, url: str) -> tuple[str, str] | None:
         """(user, password) for ``url``, or None."""
         parts = urlsplit(url)
         if parts.username or parts.password:
             return unquote(parts.username or ""), unquote(parts.password or "")
-        if told := self._told.get(origin(url)):
+        server = origin(url)
+        with self._asking:
+            if asked := self._asked.pop(server, None):
+                self._told[server] = (asked[0], asked[1]())
+        told = self._told.get(server)
+        if told and told[1]:
             return told
         if not self._read:
             self._netrc = _read_netrc()
             self._read = True
         found = self._netrc.authenticators(parts.hostname or "") if self._netrc else None
+        if told and (not found or found[0] != told[0]):  # a token may be a user without a password
+            return told
         return (found[0], found[2] or "") if found else None
 
 

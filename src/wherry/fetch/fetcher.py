@@ -7,7 +7,7 @@ import os
 import stat
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -61,6 +61,10 @@ class Fetcher:
     def authorize(self, origin: str, user: str, password: str) -> None:
         """Use these credentials for ``origin`` (``scheme://host[:port]``) and for no other server."""
         self._credentials.tell(origin, user, password)
+
+    def authorize_user(self, origin: str, user: str, ask: Callable[[], str]) -> None:
+        """As :meth:`authorize`, with a password that is asked for when it is needed."""
+        self._credentials.tell_user(origin, user, ask)
 
     def trust(self, bundle: str) -> None:
         """Trust the certificates in ``bundle``, a file or a folder; to be called before anything is fetched."""

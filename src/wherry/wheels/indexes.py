@@ -19,6 +19,7 @@ import re
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit, urlunsplit
@@ -85,8 +86,12 @@ class Settings:
         """Let ``fetcher`` know the credentials and certificates in these settings."""
         if self.certificates:
             fetcher.trust(self.certificates)
-        for origin, user, password in self.servers:
-            fetcher.authorize(origin, user, password)
+        ask = self.environment.get("UV_KEYRING_PROVIDER") == "subprocess"
+        for url, user, password in self.servers:
+            if ask and user and not password:
+                fetcher.authorize_user(origin(url), user, partial(_from_keyring, url, user, self.environment))
+            else:
+                fetcher.authorize(origin(url), user, password)
 
 
 def read_settings(
@@ -113,6 +118,7 @@ def read_settings(
     env = {name: value for name, value in environ.items() if name not in _REMOVED}
     options: list[str] = []
 
+    own = tuple(own_urls)
     default = indexes.index_url
     extra = list(indexes.extra_index_urls)
     links = list(indexes.find_links)
@@ -136,8 +142,10 @@ def read_settings(
     if no_index:
         options.append("--no-index")
     decided = "UV_INDEX_STRATEGY" in environ or any("index-strategy" in table for table in tables)
+    # Of a single index uv tells only under this strategy that it refuses.
+    alone = not extra and not links and (len(own) == 1 if own_index else bool(default) and not own)
     if not uv_names_index and not decided:
-        env["UV_INDEX_STRATEGY"] = "unsafe-best-match"
+        env["UV_INDEX_STRATEGY"] = "first-index" if alone else "unsafe-best-match"
     if hosts := pip.get("trusted-host"):
         env["UV_INSECURE_HOST"] = " ".join([*hosts, *env.get("UV_INSECURE_HOST", "").split()])
     if _first(pip.get("keyring-provider")) == "subprocess":
@@ -150,7 +158,7 @@ def read_settings(
         options=tuple(options),
         certificates=certificates,
         fingerprint=_fingerprint(env, options, files, context),
-        servers=tuple(_servers(env, tables, own_urls)),
+        servers=tuple(_servers(env, tables, own)),
     )
 
 
@@ -313,7 +321,7 @@ def _fingerprint(
 def _servers(
     env: Mapping[str, str], tables: Iterable[Mapping[str, object]], own: Iterable[str]
 ) -> Iterable[tuple[str, str, str]]:
-    """(origin, user, password) of each server that a setting, or one of the URLs ``own``, has credentials for."""
+    """(URL, user, password) of each server that a setting, or one of the URLs ``own``, has credentials for."""
     urls = [("", url) for url in own]
     for name in ("UV_DEFAULT_INDEX", "UV_INDEX_URL", "UV_INDEX", "UV_EXTRA_INDEX_URL"):
         for word in env.get(name, "").split():
@@ -334,7 +342,29 @@ def _servers(
         password = env.get(f"{variable}_PASSWORD", "") if label else ""
         user, password = unquote(parts.username or user), unquote(parts.password or password)
         if user or password:
-            yield origin(url), user, password
+            yield urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2])), user, password
+
+
+def _from_keyring(url: str, user: str, environ: Mapping[str, str]) -> str:
+    """The password that the program ``keyring`` has for ``user`` at ``url``, or at its server, as uv asks it; or none.
+
+    What it may want to say is said to the user: it may have to be unlocked.
+    """
+    import shutil
+    import subprocess
+
+    program = shutil.which("keyring", path=environ.get("PATH"))
+    for service in (url, urlsplit(url).netloc) if program else ():
+        words = [str(program), "get", service, user]
+        try:
+            found = subprocess.run(
+                words, env=dict(environ), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=False
+            )
+        except OSError:
+            break
+        if password := found.stdout.decode(errors="replace").rstrip("\r\n"):
+            return password
+    return ""
 
 
 def origin(url: str) -> str:

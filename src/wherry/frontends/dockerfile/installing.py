@@ -37,7 +37,15 @@ def locked_first(requirements: Requirements) -> tuple[str, ...]:
 
 
 def commands(requirements: Requirements, builds: BuildWheels | None, *, first: bool = False) -> Iterator[str]:
-    """The shell commands that install ``requirements``; with ``first``, all but the project itself."""
+    """The shell commands that install ``requirements``; with ``first``, all but the project itself.
+
+    Raises :class:`UsageError` for what a Dockerfile cannot install.
+    """
+    if beyond := [path for path in requirements.projects if path.startswith("../")]:
+        raise UsageError(
+            f"{', '.join(beyond)} lies outside of the project, and docker build sees nothing of it",
+            hint="Move it in, or build with wherry.",
+        )
     options = (*_indexes(requirements.indexes), *_builds(builds))
     match requirements.kind:
         case "uv.lock":

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from wherry.errors import Place, UsageError, did_you_mean
 from wherry.frontends.python.document import Document
-from wherry.frontends.python.folder import Folder, leads_out
+from wherry.frontends.python.folder import Folder
 from wherry.frontends.python.options import Words
 from wherry.image.platform import Platform
 from wherry.plan import NativeLibs
@@ -144,11 +144,10 @@ def outside(text: str, place: Place | None = None) -> str:
     """A relative path that leads out of the project, cleaned. Raises :class:`UsageError` if it is none."""
     import posixpath
 
-    path = posixpath.normpath(text)
-    if not text.startswith("../") or "\0" in text or not leads_out(path):
+    if not text.startswith("../") or "\0" in text:
         hint = "Write a path that is relative to the project, such as ../lib."
         raise UsageError(f"outside has {text!r}, which does not start with '../'", place=place, hint=hint)
-    return path
+    return posixpath.normpath(text)
 
 
 def variable(name: str, place: Place | None = None) -> str:

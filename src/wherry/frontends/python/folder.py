@@ -116,7 +116,7 @@ def _is_directory(item: os.DirEntry[str]) -> bool:
 
 def _outside(target: str, path: str, place: Place) -> UsageError:
     return UsageError(
-        f"{target} is outside the project folder",
+        f"{target.rstrip('/') or target} is outside the project folder",
         place=place,
         hint="A build reads only its own folder: move it in, build from the folder that holds both, or declare it in "
         f'[tool.wherry]: outside = ["{path}"].',

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import gzip
+import lzma
 import os
 import posixpath
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -67,12 +70,20 @@ def _unpack(path: Path, place: Path, source: Source) -> None:
             _unpack_zip(path, place)
         else:
             _unpack_tar(path, place)
-    except (tarfile.TarError, zipfile.BadZipFile, EOFError, ValueError, _Refused) as error:
+    except _BROKEN as error:
         raise WherryError(f"the archive of {source} cannot be unpacked: {error}") from None
 
 
 class _Refused(Exception):
     """An archive holds what nobody should unpack."""
+
+
+_BROKEN = (
+    *(tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, lzma.LZMAError, EOFError, ValueError),
+    *(FileExistsError, NotADirectoryError, IsADirectoryError),  # one member in place of another's folder
+    *(RuntimeError, NotImplementedError),  # a zip archive with a password, or compressed in a way of its own
+    _Refused,
+)
 
 
 def _unpack_tar(path: Path, place: Path) -> None:
@@ -81,8 +92,7 @@ def _unpack_tar(path: Path, place: Path) -> None:
     size = 0
     with tarfile.open(path) as archive:
         for number, member in enumerate(archive):
-            size += member.size
-            _check(number, size)
+            _check(number, size + member.size)
             target = _inside(place, member.name)
             if member.isdir():
                 target.mkdir(parents=True, exist_ok=True)
@@ -90,18 +100,32 @@ def _unpack_tar(path: Path, place: Path) -> None:
                 _inside(place, posixpath.join(posixpath.dirname(member.name), member.linkname))
                 links.append((target, member.linkname))
             elif member.isfile() or member.islnk():
-                data = archive.extractfile(member)  # of a hard link, what it links to
+                try:
+                    data = archive.extractfile(member)  # of a hard link, what it links to
+                except KeyError:
+                    raise _Refused(f"{member.name!r} is a link to {member.linkname!r}, which is not in it") from None
                 if data is not None:
-                    _write(target, data, executable=bool(member.mode & 0o111), number=number)
+                    size = _write(target, data, executable=bool(member.mode & 0o111), number=number, size=size)
             else:
                 raise _Refused(f"{member.name!r} is neither a file nor a folder nor a link")
+    top = os.path.realpath(place)
     for target, link in links:
+        _check_link(target.parent, top)  # which may be reached by a link itself
         if not target.parent.is_dir() or target.is_symlink() or target.exists():
             continue
         target.symlink_to(link)
+    for target, _ in links:
+        _check_link(target, top)
+
+
+def _check_link(path: Path, top: str) -> None:
+    """Raise :class:`_Refused` if links, each of which seems to stay inside, lead ``path`` out of ``top`` together."""
+    if not Path(os.path.realpath(path)).is_relative_to(top):
+        raise _Refused(f"{path.name!r} leads out of it by links")
 
 
 def _unpack_zip(path: Path, place: Path) -> None:
+    size = 0
     with zipfile.ZipFile(path) as archive:
         for number, info in enumerate(archive.infolist()):
             target = _inside(place, info.filename)
@@ -109,7 +133,8 @@ def _unpack_zip(path: Path, place: Path) -> None:
                 target.mkdir(parents=True, exist_ok=True)
                 continue
             with archive.open(info) as data:
-                _write(target, data, executable=bool(info.external_attr >> 16 & 0o111), number=number)
+                executable = bool(info.external_attr >> 16 & 0o111)
+                size = _write(target, data, executable=executable, number=number, size=size)
 
 
 def _inside(place: Path, name: str) -> Path:
@@ -120,15 +145,16 @@ def _inside(place: Path, name: str) -> Path:
     return place / normal
 
 
-def _write(target: Path, data: IO[bytes], *, executable: bool, number: int) -> None:
+def _write(target: Path, data: IO[bytes], *, executable: bool, number: int, size: int) -> int:
+    """Write a member that comes after ``size`` bytes of others; gives the sum."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    size = 0
     with target.open("wb") as file:
         while piece := data.read(1 << 20):
             size += len(piece)
             _check(number, size)
             file.write(piece)
     target.chmod(0o755 if executable else 0o644)
+    return size
 
 
 def _check(number: int, size: int) -> None:
