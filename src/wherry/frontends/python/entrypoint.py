@@ -16,8 +16,9 @@ from wherry.errors import Place, UsageError
 from wherry.frontends.python.config import Config
 from wherry.frontends.python.document import Document
 from wherry.frontends.python.folder import Folder
+from wherry.frontends.python.lines import normal
 from wherry.frontends.python.options import ProjectOptions, Words
-from wherry.frontends.python.requirements import is_package, normal
+from wherry.frontends.python.requirements import is_package
 
 if TYPE_CHECKING:
     from wherry.frontends.python import web
