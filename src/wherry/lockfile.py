@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar, cast
@@ -47,7 +48,10 @@ def read(folder: Path) -> Pins | None:
     """The pins in ``folder``; None if there is no lock. Raises :class:`UsageError`, with the place, for a bad one."""
     path = folder / NAME
     try:
-        if path.stat().st_size > _LARGEST:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise _wrong("it is no file")
+        if status.st_size > _LARGEST:
             raise _wrong("it is larger than any lock")
         text = path.read_bytes().decode("utf-8")
     except FileNotFoundError:

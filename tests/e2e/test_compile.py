@@ -144,32 +144,9 @@ def test_a_build_has_no_network(warm: Wherry, project: MakeProject) -> None:
 
 
 def test_the_backend_sees_its_variables_and_settings(warm: Wherry, project: MakeProject) -> None:
-    backend = """\
-import base64, hashlib, os, zipfile
-
-def build_wheel(folder, config_settings=None, metadata_directory=None):
-    files = {
-        "tiny.py": f"def answer(): return {(os.environ['SAID'], config_settings)!r}\\n",
-        "tiny-1.0.dist-info/METADATA": "Metadata-Version: 2.1\\nName: tiny\\nVersion: 1.0\\n",
-        "tiny-1.0.dist-info/WHEEL": "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n",
-    }
-    rows = "".join(f"{name},sha256={digest(text)},{len(text)}\\n" for name, text in files.items())
-    files["tiny-1.0.dist-info/RECORD"] = rows + "tiny-1.0.dist-info/RECORD,,\\n"
-    with zipfile.ZipFile(os.path.join(folder, "tiny-1.0-py3-none-any.whl"), "w") as archive:
-        for name, text in files.items():
-            archive.writestr(name, text)
-    return "tiny-1.0-py3-none-any.whl"
-
-def digest(text):
-    return base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).decode().rstrip("=")
-"""
-    parts = {
-        "pyproject.toml": '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n',
-        "backend.py": backend,
-    }
     settings = 'build-env = { SAID = "hello" }\n[config-settings]\nall = "1"\n'
     settings += 'tiny = { one = ["a", "b"] }\nother = { two = "2" }\n'
-    warm.ok("build", "-t", "told", "-C", "tiny:more=3", project_of(project, parts, settings))
+    warm.ok("build", "-t", "told", "-C", "tiny:more=3", project_of(project, in_tree(), settings))
     assert warm.ok("run", "told").stdout == "the answer is ('hello', {'all': '1', 'one': ['a', 'b'], 'more': '3'})\n"
 
 
@@ -297,3 +274,90 @@ def test_a_project_that_needs_itself_to_be_built_is_told(warm: Wherry, project: 
     result = warm("build", "--find-links", "links", root)
     assert result.returncode == 1
     assert "tiny 1.0 is required to build itself" in result.stderr
+
+
+def test_two_that_need_each_other_to_be_built_are_told(warm: Wherry, project: MakeProject) -> None:
+    root = project({"requirements.txt": "--find-links links\nwherry-one\nwherry-two\n", "main.py": ""})
+    for name, other in (("wherry_one", "wherry-two"), ("wherry_two", "wherry-one")):
+        parts = extension(name)
+        parts["pyproject.toml"] = parts["pyproject.toml"].replace('"setuptools>=77"', f'"setuptools>=77", "{other}"')
+        sdist(root / "links", name, parts)
+    result = warm("build", root, timeout=120)
+    assert result.returncode == 1
+    assert "is required to build itself: wherry-" in result.stderr
+
+
+# -- what comes from an index is not trusted -----------------------------------------------------------
+
+BACKEND = """\
+import base64, hashlib, json, os, zipfile
+
+def build_wheel(folder, config_settings=None, metadata_directory=None):
+    files = {
+        "tiny.py": f"def answer(): return {(os.environ.get('SAID'), config_settings)!r}\\n",
+        "tiny-1.0.dist-info/METADATA": "Metadata-Version: 2.1\\nName: tiny\\nVersion: 1.0\\n",
+        "tiny-1.0.dist-info/WHEEL": "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n",
+    }
+    rows = "".join(f"{name},sha256={digest(text)},{len(text)}\\n" for name, text in files.items())
+    files["tiny-1.0.dist-info/RECORD"] = rows + "tiny-1.0.dist-info/RECORD,,\\n"
+    with zipfile.ZipFile(os.path.join(folder, "tiny-1.0-py3-none-any.whl"), "w") as archive:
+        for name, text in files.items():
+            archive.writestr(name, text)
+    return "tiny-1.0-py3-none-any.whl"
+
+def digest(text):
+    return base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).decode().rstrip("=")
+"""
+IN_TREE = '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
+
+
+def in_tree(more: str = "") -> dict[str, str]:
+    """A project whose backend is its own, and does ``more`` when it is imported."""
+    return {"pyproject.toml": IN_TREE, "backend.py": BACKEND + more}
+
+
+def test_its_code_runs_nowhere_but_in_the_sandbox(warm: Wherry, project: MakeProject, tmp_path: Path) -> None:
+    trace = tmp_path / "trace"
+    more = f"\ntry:\n    open({str(trace)!r}, 'a').close()\nexcept OSError:\n    pass\n"
+    root = project_of(project, in_tree(more))
+    sdist(root / "links", "tiny", in_tree(more), metadata="2.1")
+    warm.ok("build", "-t", "guarded", root)
+    assert warm.ok("run", "guarded").stdout == "the answer is (None, None)\n"
+    assert not trace.exists()
+
+
+@pytest.mark.parametrize("wanted", ["-r /etc/hostname", "--extra-index-url http://127.0.0.1:9/", "x @ file:///etc/x"])
+def test_what_a_build_requires_is_a_requirement_and_nothing_else(
+    warm: Wherry, project: MakeProject, wanted: str
+) -> None:
+    more = f"\ndef get_requires_for_build_wheel(config_settings=None):\n    return [{wanted!r}]\n"
+    result = warm("build", project_of(project, in_tree(more)))
+    assert result.returncode == 1
+    assert f"tiny 1.0 cannot be built: its build requires {wanted!r}" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "left", ["os.mkfifo(answer)", "os.symlink('/dev/zero', answer)", "os.symlink('/etc/hosts', answer)"]
+)
+def test_an_answer_that_is_no_file_is_none(warm: Wherry, project: MakeProject, left: str) -> None:
+    more = f"\nimport sys\nanswer = json.loads(sys.argv[1])['answer']\n{left}\nos._exit(0)\n"
+    result = warm("build", project_of(project, in_tree(more)), timeout=60)
+    assert result.returncode == 1
+    assert "the backend ended without an answer" in result.stderr
+
+
+def test_a_file_that_is_not_the_one_that_was_asked_for_is_told(warm: Wherry, project: MakeProject) -> None:
+    root = project_of(project, in_tree())
+    sdist(root / "links", "tiny", in_tree(), metadata="2.1")
+    (root / "requirements.txt").write_text(f"--find-links links\ntiny==1.0 --hash=sha256:{'0' * 64}\n")
+    result = warm("build", root)
+    assert result.returncode == 1
+    assert "no file in the index has a hash that requirements.txt allows for: tiny 1.0" in result.stderr
+
+
+def test_an_own_project_that_compiles_nothing_sees_its_variables_too(warm: Wherry, project: MakeProject) -> None:
+    parts = in_tree()
+    parts["pyproject.toml"] += '[project]\nname = "tiny"\nversion = "1.0"\n'
+    root = project({**parts, "main.py": MAIN, "wherry.toml": 'build-env = { SAID = "hello" }\n'})
+    warm.ok("build", "-t", "own-told", root)
+    assert warm.ok("run", "own-told").stdout == "the answer is ('hello', None)\n"

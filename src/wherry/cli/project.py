@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from wherry.cli.options import key_values
-from wherry.errors import UsageError
+from wherry.errors import Place, UsageError
 from wherry.sources.base import names_path
 
 if TYPE_CHECKING:
@@ -70,11 +70,14 @@ class Project:
             workdir=self.workdir or "",
             user=self.user or "",
             ports=self.ports,
-            packages=self.packages,
+            packages=tuple(config.package(one, Place("--package")) for one in self.packages),
             mirror=self.mirror or "",
             build_base=_base(self.build_base or "", context),
-            build_packages=self.build_packages,
-            build_env=tuple(key_values(self.build_env, "--build-env").items()),
+            build_packages=tuple(config.package(one, Place("--build-package")) for one in self.build_packages),
+            build_env=tuple(
+                (config.variable(name, Place("--build-env")), value)
+                for name, value in key_values(self.build_env, "--build-env").items()
+            ),
             config_settings=_settings(self.config_settings),
             native_libs=config.native_libs(self.native_libs) if self.native_libs else None,
             no_binary=_names(self.no_binary),
@@ -204,7 +207,7 @@ def _settings(given: tuple[str, ...]) -> Settings:
     for text in given:
         key, equals, value = text.partition("=")
         name, colon, rest = key.partition(":")
-        if not equals or not key:
+        if not equals or not key or (colon and not rest):
             raise UsageError(f"--config-setting {text!r} should be KEY=VALUE or DIST:KEY=VALUE")
         place = (config.distribution(name), rest) if colon else ("", key)
         found[place] = (*found.get(place, ()), value)

@@ -60,6 +60,7 @@ def add_packages(
     if not value:
         task.detail = "the base has them"
         return snapshot
+    task.detail = ", ".join(sorted(names))
     added = Added(Layer.from_json(as_object(value["layer"], key)), "/", as_str(value["createdBy"], key))
     return snapshot.add(added, created=timestamp(work.plan.epoch))
 

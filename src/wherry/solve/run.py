@@ -10,7 +10,6 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING
 
 from wherry.errors import Place, WherryError
 from wherry.events import Task
@@ -34,6 +33,7 @@ from wherry.sandbox import (
 from wherry.solve.folders import begin_folder, take_folder, trim
 from wherry.solve.keys import cache_key
 from wherry.solve.mounts import Shown, mounts_key, shown
+from wherry.solve.output import lines
 from wherry.solve.results import now, result_once
 from wherry.solve.snapshot import Result, Snapshot
 from wherry.solve.stage import instruction_of, placed, state_of, times_key
@@ -41,16 +41,12 @@ from wherry.solve.states import full_folder, open_stack, state_folder, take_full
 from wherry.solve.work import Work
 from wherry.store.files import remove_tree
 
-if TYPE_CHECKING:
-    import subprocess
-
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 HOSTNAME = "buildkitsandbox"
 """What BuildKit calls the machine; programs that write it down give the same with both."""
 
 _LAST_LINES = 20
 _LONGEST_PATH = 3900  # bytes: Linux's 4095 without the store's own
-_LONGEST = 4000  # characters of an output line that are shown
 
 
 _packing = Lock()  # one at a time: threads of Python that read many small files are slower together than in turn
@@ -195,7 +191,7 @@ class _Execution:
             text = f"cannot be run: {error.message} (exit code: {error.exit_code})"
             raise self._failed(text, last, None) from error
         with self._work.stop.watching(process), process:
-            for line in _lines(process):
+            for line in lines(process):
                 last.append(line)
                 self._task.output(line)
             code = process.wait()
@@ -298,14 +294,6 @@ def _discarded(folder: Path) -> ExitStack:
 def _remove(folder: Path) -> None:
     if folder.exists():
         remove_tree(folder)
-
-
-def _lines(process: subprocess.Popen[bytes]) -> Iterator[str]:
-    """What a command prints, line by line, without the earlier states of lines that it wrote over."""
-    assert process.stdout is not None
-    for line in process.stdout:
-        text = line.decode("utf-8", "replace").rstrip("\r\n")
-        yield text.rpartition("\r")[2][:_LONGEST]
 
 
 def network_files(network: str, hosts: tuple[tuple[str, str], ...]) -> dict[str, File]:

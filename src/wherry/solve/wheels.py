@@ -107,9 +107,11 @@ class _Building:
     def _of_this_machine(self, project: Project, task: Task) -> Built | None:
         """A project's wheel from this machine's Python, which does for what is not compiled; None if that is.
 
-        What is pinned is pinned for the base's Python, so that pins want the compile stage, where there can be one.
+        What is pinned is pinned for the base's Python, so that pins want the compile stage, where there can be one; so
+        do variables and settings, which only it gives to backends.
         """
-        if not self._work.pins.free and sys.platform == "linux":
+        told = bool(self._step.env or self._step.config_settings or self._step.constraints)
+        if (told or not self._work.pins.free) and sys.platform == "linux":
             return None
         from wherry.errors import WherryError
         from wherry.wheels.backend import build_system, compiles

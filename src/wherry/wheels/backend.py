@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import tomllib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,6 +62,25 @@ def build_system(root: Path) -> BuildSystem:
     if not isinstance(backend, str) or not isinstance(path, list) or not all(isinstance(one, str) for one in path):
         raise WherryError("its pyproject.toml has a malformed [build-system] (PEP 517)")
     return BuildSystem(tuple(requires), backend, tuple(path))
+
+
+def checked(requires: Iterable[str], *, local: bool = False) -> tuple[str, ...]:
+    """``requires`` as requirements (PEP 508) and nothing else: not as options of uv, nor as paths of this machine.
+
+    Those of a ``local`` project may name files. Raises :class:`WherryError` for what is none.
+    """
+    from packaging.requirements import InvalidRequirement, Requirement
+
+    found: dict[str, None] = {}
+    for text in requires:
+        try:
+            requirement = Requirement(text)
+        except InvalidRequirement as error:
+            raise WherryError(f"its build requires {text!r}, which is no requirement: {error}") from None
+        if requirement.url and not local and not requirement.url.lower().startswith(("https://", "http://", "git+")):
+            raise WherryError(f"its build requires {text!r}, which is not for others to ask for")
+        found[str(requirement)] = None
+    return tuple(sorted(found))
 
 
 def compiles(root: Path, system: BuildSystem) -> bool:

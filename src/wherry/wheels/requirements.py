@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from wherry.errors import WherryError
+from wherry.plan import Indexes
 from wherry.wheels.lock import with_packages
 
 if TYPE_CHECKING:
@@ -68,6 +69,19 @@ def read_options(texts: Iterable[str]) -> FileOptions:
                 hashes[canonical] = hashes.get(canonical, frozenset()) | found
     no_binary, only_binary = frozenset(named["no"]), frozenset(named["only"])
     return FileOptions(hashes, hashed, own_index, tuple(urls), no_binary, only_binary)
+
+
+def read_indexes(texts: Iterable[str]) -> Indexes:
+    """Where distributions come from, as requirements files say (a file, and all that it includes)."""
+    found: dict[str, list[str]] = {"index": [], "extra": [], "links": []}
+    kinds = {"-i": "index", "--index-url": "index", "--pypi-url": "index", "--extra-index-url": "extra"}
+    no_index = False
+    for line in (line.strip() for text in texts for line in _lines(text)):
+        no_index = no_index or line == "--no-index"
+        if value := _URL.match(line):
+            option = re.split(r"[=\s]", line, maxsplit=1)[0]
+            found[kinds.get(option, "links")].append(value[1].strip("\"'"))
+    return Indexes((found["index"] or [""])[-1], tuple(found["extra"]), tuple(found["links"]), no_index)
 
 
 def _canonical(name: str) -> str:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 import posixpath
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wherry.errors import WherryError
 from wherry.events import Task
-from wherry.plan import Requirements
+from wherry.plan import Indexes, Requirements
 from wherry.store import Store
 from wherry.target import Target
 from wherry.wheels import lock as locks
@@ -45,6 +46,8 @@ class Resolution:
     task: Task | None
     builder: Builder | None
     before: str
+    own: Indexes
+    """Where the requirements' own file says that distributions come from."""
 
     def from_uv_lock(self, files: Mapping[str, str]) -> str:
         """What uv.lock holds, as a lock; without an interpreter, and without the network."""
@@ -148,29 +151,56 @@ class Resolution:
         return locks.write(lock)
 
     def _compiled(self) -> str:
-        """uv's answer. What an sdist requires that uv cannot build is found out by the builder, and uv asked again."""
-        from wherry.wheels.uv import UvFailed, failed_build
-
+        """uv's answer."""
         known: dict[tuple[str, str], tuple[str, ...]] = {}
         with self._place() as place, self._scratch() as scratch:
-            held = self._held(place, scratch)
-            while True:
-                arguments = [*self._compile_arguments(scratch), *held, *self._told(known, scratch)]
-                try:
-                    return relative(self._uv(arguments, cwd=place, stdin=self._compile_input()), place, self.context)
-                except UvFailed as failed:
-                    broken = failed_build(failed.output)
-                    if broken is None and held:
-                        held = []
-                        continue
-                    if broken is None or broken in known or self.builder is None:
-                        raise self._failure(failed.output, place) from None
-                    source = self._source(*broken, scratch)
-                    if source is None:
-                        raise self._failure(failed.output, place) from None
-                    known[broken] = self.builder(source)
+            if self._guards():
+                self._learn([f"./{path}" for path in self._dynamic()], place)
+            text = self._asked(place, scratch, known)
+            if held := self._held(place, scratch, known):
+                with suppress(WherryError):
+                    text = self._asked(place, scratch, known, held)
+            return relative(text, place, self.context)
 
-    def _held(self, place: Path, scratch: Path) -> list[str]:
+    def _asked(
+        self, place: Path, scratch: Path, known: dict[tuple[str, str], tuple[str, ...]], held: Sequence[str] = ()
+    ) -> str:
+        """uv's answer. What an sdist of an index requires and does not say, the builder finds out; uv is asked again.
+
+        uv would find out by itself, with nothing between the sdist's code and this machine.
+        """
+        from wherry.wheels.uv import UvFailed, failed_builds, failed_direct
+
+        learnt: set[str] = set()
+        while True:
+            arguments = [*self._compile_arguments(scratch), *held, *self._told(known, scratch)]
+            try:
+                return self._uv(arguments, cwd=place, stdin=self._compile_input(), guarded=self._guards())
+            except UvFailed as failed:
+                broken = next((one for one in failed_builds(failed.output) if one not in known), None)
+                direct = next((one for one in failed_direct(failed.output) if one not in learnt), None)
+                source = self._source(*broken, scratch) if broken and self.builder else None
+                if broken and source and self.builder:
+                    known[broken] = self.builder(source)
+                elif direct and self._guards():
+                    learnt.add(direct)
+                    self._learn([direct], place)
+                else:
+                    raise self._failure(failed.output, place) from None
+
+    def _guards(self) -> bool:
+        """Whether there is a compile stage to ask, so that nothing of an index need be run on this machine."""
+        return self.builder is not None and sys.platform == "linux"
+
+    def _learn(self, requirements: Iterable[str], place: Path) -> None:
+        """Let uv find out, and keep, what local projects, repositories and archives require that the user has named."""
+        from wherry.wheels.uv import UvFailed
+
+        for requirement in requirements:
+            with suppress(UvFailed):  # asked again, it says what is wrong
+                self._uv([*self._common_arguments(), "--no-deps", "-"], cwd=place, stdin=requirement)
+
+    def _held(self, place: Path, scratch: Path, known: Mapping[tuple[str, str], tuple[str, ...]]) -> list[str]:
         """Options that hold the resolution to the versions from before, as far as uv finds that they still fit."""
         from wherry.wheels.uv import UvFailed
 
@@ -180,8 +210,8 @@ class Resolution:
         named = [f"[[packages]]\nname = {name!r}\nversion = {version!r}\n" for name, version in _versions(self.before)]
         path.write_text("\n".join(['lock-version = "1.0"\ncreated-by = "wherry"\n', *named]), encoding="utf-8")
         try:  # what is there where uv is to write is what it prefers; but paths would start there, so it is asked again
-            arguments = [*self._compile_arguments(scratch), "--output-file", str(path)]
-            text = self._uv(arguments, cwd=place, stdin=self._compile_input())
+            arguments = [*self._compile_arguments(scratch), *self._told(known, scratch), "--output-file", str(path)]
+            text = self._uv(arguments, cwd=place, stdin=self._compile_input(), guarded=self._guards())
         except UvFailed:
             return []
         bounds.write_text("".join(f"{name}=={version}\n" for name, version in _versions(text)), encoding="utf-8")
@@ -197,13 +227,22 @@ class Resolution:
         arguments = [*self._common_arguments(), "--no-deps", "--no-binary", name, "-"]
         try:
             text = self._uv(
-                [*arguments, *self._told({(name, version): ()}, scratch)], cwd=self.context, stdin=f"{name}=={version}"
+                [*arguments, *self._told({(name, version): ()}, scratch)],
+                cwd=self.context,
+                stdin=self._from_own(f"{name}=={version}"),
             )
         except UvFailed:
             return None
         lock = without_others(locks.parse(text), Binaries(refused=frozenset({name})))
         found = choose(lock, self.target, context=self.context)
         return next((one for one in found if isinstance(one, Source)), None)
+
+    def _from_own(self, requirement: str) -> str:
+        """``requirement`` as a file that names the same indexes as the project's own."""
+        lines = [f"--index-url {self.own.index_url}"] if self.own.index_url else []
+        lines += [f"--extra-index-url {url}" for url in self.own.extra_index_urls]
+        lines += [f"--find-links {place}" for place in self.own.find_links]
+        return "\n".join([*lines, requirement, ""])
 
     def _told(self, known: Mapping[tuple[str, str], tuple[str, ...]], scratch: Path) -> list[str]:
         """Options that tell uv what it cannot find out: requirements by name and version."""
@@ -238,9 +277,9 @@ class Resolution:
         """Why uv could not resolve the requirements: for want of a wheel, or as it says."""
         from wherry.wheels.missing import completed
         from wherry.wheels.select import Missing, NoUsableWheel
-        from wherry.wheels.uv import explained, failed_build, reasoning, without_wheel
+        from wherry.wheels.uv import explained, failed_builds, reasoning, without_wheel
 
-        broken = failed_build(output)
+        broken = next(iter(failed_builds(output)), None)
         if broken is not None:
             why = "uv had to build it to learn what it requires, and that failed"
             lacking = [Missing(*broken, source="a source distribution", why=why)]
@@ -254,8 +293,8 @@ class Resolution:
             told, what=self.requirements.path or "the build requirements", context=self.context, offline=self.offline
         )
 
-    def _uv(self, arguments: list[str], *, cwd: Path, stdin: str = "") -> str:
-        from wherry.wheels.uv import run_uv
+    def _uv(self, arguments: list[str], *, cwd: Path, stdin: str = "", guarded: bool = False) -> str:
+        from wherry.wheels.uv import run_uv, without_builds
 
         return run_uv(
             arguments,
@@ -264,6 +303,7 @@ class Resolution:
             cwd=cwd,
             offline=self.offline,
             stdin=stdin,
+            environment=without_builds() if guarded else None,
         )
 
     def _common_arguments(self) -> list[str]:
@@ -323,12 +363,16 @@ class Resolution:
         A project with dynamic metadata must be prepared by its backend, and setuptools leaves an egg-info
         folder where it works.
         """
-        own = [_here(self.requirements)] if self.requirements.kind == "pyproject" else []
-        if not any(is_dynamic(self.context / path) for path in (*self.requirements.projects, *own)):
+        if not self._dynamic():
             yield self.context
             return
         with copied(self.requirements, self.context, self.store) as place:
             yield place
+
+    def _dynamic(self) -> list[str]:
+        """The folders of the projects here whose metadata only their backends can tell."""
+        own = [_here(self.requirements)] if self.requirements.kind == "pyproject" else []
+        return [path for path in dict.fromkeys((*self.requirements.projects, *own)) if is_dynamic(self.context / path)]
 
     def _listing(self, requirement: str, python: str) -> str:
         """A lock of just ``requirement`` for every platform, for Python ``python`` and later."""
@@ -337,7 +381,9 @@ class Resolution:
         arguments = ["pip", "compile", "--format", "pylock.toml", "--universal", "--no-deps", "--no-build", "--quiet"]
         arguments += python_options()
         return self._uv(
-            [*arguments, *self.settings.options, "--python-version", python, "-"], cwd=self.context, stdin=requirement
+            [*arguments, *self.settings.options, "--python-version", python, "-"],
+            cwd=self.context,
+            stdin=self._from_own(requirement),
         )
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from wherry.errors import Place, UsageError
 from wherry.events import Task
 from wherry.image.json import as_str
-from wherry.plan import Requirements
+from wherry.plan import Indexes, Requirements
 from wherry.store import Store
 from wherry.target import Target
 from wherry.wheels import lock as locks
@@ -26,7 +26,7 @@ from wherry.wheels.locked.tools import is_locked
 from wherry.wheels.locked.tools import sources as index_urls
 from wherry.wheels.metadata import project_name
 from wherry.wheels.outside import check_outside
-from wherry.wheels.requirements import FileOptions, expanded, read_options
+from wherry.wheels.requirements import FileOptions, expanded, read_indexes, read_options
 
 if TYPE_CHECKING:
     from wherry.fetch import Fetcher
@@ -79,7 +79,8 @@ def resolve(
             fetcher.prepare()
         from wherry.wheels.resolution import Resolution
 
-        work = Resolution(requirements, target, context, store, settings, offline, upgrade, task, builder, before)
+        own = read_indexes(files.values()) if requirements.kind == "requirements.txt" else Indexes()
+        work = Resolution(requirements, target, context, store, settings, offline, upgrade, task, builder, before, own)
         if requirements.kind == "uv.lock":
             text = work.from_uv_lock(files)
         else:
@@ -87,6 +88,20 @@ def resolve(
         if not has_credentials(text):  # such a lock may be used, not kept
             store.cache.put(key, {"lock": text})
         return text
+
+
+def file_indexes(requirements: Requirements, context: Path) -> Indexes:
+    """The indexes of ``requirements``, with those that their own files name; the command line's go before."""
+    given = requirements.indexes
+    if requirements.kind != "requirements.txt":
+        return given
+    own = read_indexes(_read_inputs(requirements, context).values())
+    return Indexes(
+        given.index_url or own.index_url,
+        (*given.extra_index_urls, *own.extra_index_urls),
+        (*given.find_links, *own.find_links),
+        given.no_index or own.no_index,
+    )
 
 
 def introduce(requirements: Requirements, context: Path, fetcher: Fetcher) -> None:

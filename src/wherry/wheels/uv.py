@@ -208,10 +208,23 @@ def explained(output: str, *, what: str, context: Path, offline: bool = False) -
     return WherryError(f"{what} cannot be resolved:\n{_indented(problem)}", hint=" ".join(hints) or None)
 
 
-def failed_build(output: str) -> tuple[str, str] | None:
-    """(name, version) of the distribution of an index whose build made uv fail, if that is why it did."""
-    found = re.search(r"Failed to (?:download and )?build `([A-Za-z0-9._-]+)==([^`\s]+)`", output)
-    return (found[1], found[2]) if found else None
+def failed_builds(output: str) -> list[tuple[str, str]]:
+    """(name, version) of each distribution of an index whose build made uv fail."""
+    return re.findall(r"Failed to (?:download and )?build[\s│]+`([A-Za-z0-9._-]+)==([^`\s]+)`", output)
+
+
+def failed_direct(output: str) -> list[str]:
+    """What was named by a path, a URL or a repository, and whose build made uv fail: ``name @ URL``."""
+    found = re.findall(r"Failed to (?:download and )?build[\s│]+`([A-Za-z0-9._-]+)[\s│]+@[\s│]+([^`\s]+)`", output)
+    return [f"{name} @ {url}" for name, url in found]
+
+
+def without_builds() -> dict[str, str]:
+    """Variables for a uv that must not run any backend: an interpreter that does not ignore them ends at once.
+
+    uv's own look at the interpreter does (``-I``). To forbid it builds (``--no-build``) would hide all sdists from it.
+    """
+    return {"PYTHONHOME": "/nonexistent/wherry"}
 
 
 def without_wheel(output: str) -> list[tuple[str, str]]:

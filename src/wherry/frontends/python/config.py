@@ -130,6 +130,17 @@ def distribution(text: str, place: Place | None = None) -> str:
     return re.sub(r"[-_.]+", "-", text).lower()
 
 
+def constraint(text: str, place: Place | None = None) -> str:
+    """A constraint on a distribution's version (PEP 508). Raises :class:`UsageError` for anything else."""
+    from packaging.requirements import InvalidRequirement, Requirement
+
+    try:
+        return str(Requirement(text))
+    except InvalidRequirement as error:
+        hint = "Write a name and versions, such as setuptools<81."
+        raise UsageError(f"{text!r} is not a constraint: {error}", place=place, hint=hint) from None
+
+
 def native_libs(text: str, place: Place | None = None) -> NativeLibs:
     """How the shared libraries of built wheels come along. Raises :class:`UsageError` for an unknown way."""
     if text == "packages":
@@ -271,7 +282,9 @@ def _read(reader: _Reader, values: Mapping[str, object], source: str) -> Config:
             package(item, reader.place(key)) for item in reader.texts(key, value)
         ),
         "build-env": reader.pairs,
-        "build-constraints": reader.texts,
+        "build-constraints": lambda key, value: tuple(
+            constraint(item, reader.place(key)) for item in reader.texts(key, value)
+        ),
         "config-settings": reader.settings,
         "native-libs": lambda key, value: native_libs(reader.text(key, value), reader.place(key)),
         "no-binary": reader.names,

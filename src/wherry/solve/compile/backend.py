@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 from collections import deque
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -13,11 +14,12 @@ from pathlib import Path
 from wherry.errors import WherryError
 from wherry.events import Task
 from wherry.image import Image
-from wherry.image.json import Json, as_str, as_strings
+from wherry.image.json import Json
 from wherry.sandbox import Command, CommandError, File, Mount, Network, Overlay, OverlayError, Root, find_sandbox
 from wherry.sandbox.builtin import BuiltinSandbox
 from wherry.solve.folders import begin_folder
 from wherry.solve.mounts import Shown, certificates
+from wherry.solve.output import lines
 from wherry.solve.rootfs import unpack_into
 from wherry.solve.run import network_files
 from wherry.solve.snapshot import Snapshot
@@ -36,7 +38,7 @@ _ANSWER = "answer.json"
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _PROXIES = tuple(name for one in ("http_proxy", "https_proxy", "no_proxy", "all_proxy") for name in (one, one.upper()))
 _LAST_LINES = 400  # of output that a failure may quote from
-_LONGEST = 4000  # characters of a line
+_LARGEST = 1 << 20  # bytes of an answer
 
 Settings = Mapping[str, str | list[str]]
 
@@ -70,15 +72,18 @@ class Backend:
     def requires(self, task: Task) -> tuple[str, ...]:
         """What else building a wheel requires (``get_requires_for_build_wheel``). Raises :class:`BackendFailed`."""
         answer = self._call("get_requires_for_build_wheel", [self._settings()], task)
-        return as_strings(answer, "the backend's answer") if answer else ()
+        found = [] if answer is None else answer
+        if not isinstance(found, list) or not all(isinstance(one, str) for one in found):
+            raise BackendFailed("the backend's get_requires_for_build_wheel gives no list of requirements")
+        return tuple(map(str, found))
 
     def wheel(self, task: Task) -> Path:
         """Build the wheel; gives its file in ``out``. Raises :class:`BackendFailed`."""
         answer = self._call("build_wheel", [_OUT, self._settings()], task)
-        name = as_str(answer or "", "the backend's answer")
+        name = answer if isinstance(answer, str) else ""
         path = self.out / name
         if "/" in name or not name.endswith(".whl") or path.is_symlink() or not path.is_file():
-            raise BackendFailed(f"the backend says that it made {name!r}, and there is no such wheel")
+            raise BackendFailed(f"the backend's build_wheel gives {answer!r}, and there is no such wheel")
         return path
 
     def run(self, argv: tuple[str, ...], task: Task, *, network: Network = "none") -> None:
@@ -103,11 +108,9 @@ class Backend:
             "answer": f"{_OUT}/{_ANSWER}",
         }
         self.run((f"{ENVIRONMENT}/bin/python", _WORKER, json.dumps(request)), task)
-        answer = self.out / _ANSWER
         try:
-            value = json.loads(answer.read_text("utf-8"))
-            answer.unlink()
-        except (OSError, ValueError):
+            value = json.loads(_read(self.out / _ANSWER))
+        except (OSError, ValueError, RecursionError):
             raise BackendFailed(f"the backend ended without an answer to {hook}") from None
         found: Json = value.get("result") if isinstance(value, dict) else None
         return found
@@ -149,9 +152,7 @@ class Backend:
                 raise
             process = BuiltinSandbox(task.note).start(root, command, **pipes)
         with self.work.stop.watching(process), process:
-            assert process.stdout is not None
-            for raw in process.stdout:
-                line = raw.decode("utf-8", "replace").rstrip("\r\n").rpartition("\r")[2][:_LONGEST]
+            for line in lines(process):
                 last.append(line)
                 task.output(line)
             code = process.wait()
@@ -198,3 +199,15 @@ class Backend:
         lent = certificates() if run.host_certs else Shown()
         named = {"CARGO_HTTP_CAINFO": lent.env["SSL_CERT_FILE"]} if run.host_certs else {}
         return Shown((), {**lent.files, **network_files("default", run.hosts)}, {**lent.env, **named, **proxies})
+
+
+def _read(path: Path) -> bytes:
+    """A small file that a backend has left, whatever it has left there: no link, no pipe, no device is followed."""
+    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(handle, "rb") as file:
+        status = os.fstat(handle)
+        if not stat.S_ISREG(status.st_mode) or status.st_size > _LARGEST:
+            raise OSError("no small file")
+        data = file.read(_LARGEST)
+    path.unlink()
+    return data

@@ -24,6 +24,8 @@ def failed(what: str, output: str, step: BuildWheels, base: Snapshot, work: Work
     """The error of a backend that could not build ``what`` in files that start from ``base``, and said ``output``."""
     things = lacking(output)
     hints = list(_advice(things, step, base, work, task))
+    if not hints and things:
+        hints = [f"It lacks {', '.join(map(str, things))}: add the Debian packages that have it to build-packages."]
     if not hints and _wants_network(output):
         hints = ["A build has no network. What it fetches must be a build requirement, a crate or a Debian package."]
     if not hints:

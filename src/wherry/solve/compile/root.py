@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from wherry.errors import UsageError
+from wherry.errors import UsageError, WherryError
 from wherry.events import Task
 from wherry.layers.compression import Compression
 from wherry.plan import Base, BuildWheels, Install, Packages, Requirements, Virtualenv
@@ -42,12 +42,20 @@ def compile_base(step: BuildWheels, snapshot: Snapshot, target: Target, work: Wo
     if step.base is None:
         return replace(snapshot, added=(), history=(), wheels=(), chosen=())
     base = replace(step.base, platform=target.platform)
-    return checked(open_base(base, work, task), target, step.base.source)
+    try:
+        opened = open_base(base, work, task)
+    except WherryError as error:
+        error.message = f"build-base {step.base.source}: {error.message}"
+        raise
+    return checked(opened, target, step.base.source)
 
 
 def checked(snapshot: Snapshot, target: Target, name: str) -> Snapshot:
     """``snapshot``, whose base is called ``name``, if what is built on it runs on ``target``."""
-    here = target_of(snapshot)
+    try:
+        here = target_of(snapshot)
+    except UsageError as error:
+        raise UsageError(f"build-base {name}: {error.message}", hint="Choose one that has the base's Python.") from None
     hint = "build-base must have the C library and the Python of the base that the image stands on."
     if here.platform.architecture != target.platform.architecture:
         raise UsageError(f"build-base {name} is for {here.platform}, the image for {target.platform}", hint=hint)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from threading import RLock
@@ -31,10 +31,11 @@ from wherry.solve.work import Work
 from wherry.store.files import remove_tree, storing
 from wherry.wheels import built as wheels
 from wherry.wheels import tree
-from wherry.wheels.backend import BuildSystem, build_system, compiles
+from wherry.wheels.backend import BuildSystem, build_system, checked, compiles
 from wherry.wheels.built import Built
 from wherry.wheels.distribution import Buildable, Project, Source
 from wherry.wheels.project import check, is_pure, told_versions
+from wherry.wheels.resolve import file_indexes
 from wherry.wheels.select import describe
 
 _FORMAT = 1
@@ -101,27 +102,29 @@ class CompileStage:
         """What is remembered of the wheel of ``source``, which is built if nothing is."""
         store, options, pins = self._work.store, self._work.options, self._work.pins
         again = options.no_cache or pins.locking or (pins.free and (options.upgrade or options.pull == "always"))
-        key = self._key(source, task)
-        with store.once(key):
+        identity = self._identity(source)
+        key = self._key(source, identity, task)
+        # Who builds for another build does not wait: two that need each other's would wait for ever.
+        with nullcontext() if self._above else store.once(key):
             value = None if again else store.cache.get(key)
             if value is not None and wheels.recall(value, store) is not None:
                 task.cached()
                 return value
             runs = emulates(self._target.platform)
-            value = self._made(source, task) if runs else self._foreign(source, task)
+            value = self._made(source, identity, task) if runs else self._foreign(source, task)
             store.cache.put(key, value, wheels.needs(value))
             return value
 
     # -- what it is built from -------------------------------------------------------------------
 
-    def _key(self, source: Buildable, task: Task) -> str:
+    def _key(self, source: Buildable, identity: Json, task: Task) -> str:
         """What decides the wheel and is known without having built anything."""
         step = self._step
         return cache_key(
             "wheel",
             format=_FORMAT,
             name=source.name,
-            source=self._identity(source),
+            source=identity,
             base=content_of(self._compile_base(task).base),
             chosen=step.base is not None,
             packages=sorted(set(step.packages)),
@@ -175,8 +178,8 @@ class CompileStage:
 
     # -- building --------------------------------------------------------------------------------
 
-    def _made(self, source: Buildable, task: Task) -> JsonObject:
-        with opened(source, self._work, task) as (folder, subdirectory), self._out() as out:
+    def _made(self, source: Buildable, identity: Json, task: Task) -> JsonObject:
+        with self._opened(source, identity, task) as (folder, subdirectory), self._out() as out:
             root = folder / subdirectory
             try:
                 system = build_system(root)
@@ -184,22 +187,31 @@ class CompileStage:
                 raise WherryError(f"{_wanted(source)} cannot be built: {error.message}", hint=error.hint) from None
             toolchain = compiles(root, system) or bool(self._step.packages)
             try:
-                return self._built(source, system, folder, subdirectory, out, task, toolchain=toolchain)
+                return self._built(source, identity, system, folder, subdirectory, out, task, toolchain=toolchain)
             except BackendFailed as failure:
                 if toolchain:
                     base = self._compile_base(task)
                     raise failed(_wanted(source), failure.output, self._step, base, self._work, task) from None
         task.note(f"{source} could not be built without a compiler, and is tried with one")
-        with opened(source, self._work, task) as (folder, subdirectory), self._out() as out:
+        with self._opened(source, identity, task) as (folder, subdirectory), self._out() as out:
             try:
-                return self._built(source, system, folder, subdirectory, out, task, toolchain=True)
+                return self._built(source, identity, system, folder, subdirectory, out, task, toolchain=True)
             except BackendFailed as failure:
                 base = self._compile_base(task)
                 raise failed(_wanted(source), failure.output, self._step, base, self._work, task) from None
 
+    @contextmanager
+    def _opened(self, source: Buildable, identity: Json, task: Task) -> Iterator[tuple[Path, str]]:
+        """The files of ``source`` to build in, which are those that ``identity`` tells from others."""
+        with opened(source, self._work, task) as found:
+            if self._identity(source) != identity:
+                raise WherryError(f"{source} changes while it is built", hint="Build again.")
+            yield found
+
     def _built(
         self,
         source: Buildable,
+        identity: Json,
         system: BuildSystem,
         folder: Path,
         subdirectory: str,
@@ -232,7 +244,7 @@ class CompileStage:
             "wheel-of",
             format=_FORMAT,
             name=source.name,
-            source=self._identity(source),
+            source=identity,
             state=[layer.descriptor.digest for layer in snapshot.layers],
             pins=pins.identity if vendors else "",  # whose patchelf is none of the state
             **self._told(source),
@@ -264,11 +276,15 @@ class CompileStage:
 
     def _environment(self, source: Buildable, requires: tuple[str, ...], root: Snapshot, task: Task) -> Snapshot:
         """``root`` with the environment that the backend of ``source`` requires."""
+        try:
+            lines = checked(requires, local=isinstance(source, Project))
+        except WherryError as error:
+            raise WherryError(f"{_wanted(source)} cannot be built: {error.message}", hint=error.hint) from None
         requirements = Requirements(
             "lines",
-            lines=tuple(sorted(set(requires))),
+            lines=lines,
             bounds=self._step.constraints,
-            indexes=self._step.requirements.indexes,
+            indexes=file_indexes(self._step.requirements, self._work.context),
         )
         with task.step("build requirements") as part:
             if not requires:
