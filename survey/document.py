@@ -26,7 +26,9 @@ and for each target, with `wherry build` and no settings: `requirements.txt` nam
   same distribution lacked on amd64 and worked without (drivers of graphics cards, other thread pools).
 - **pure Python** means that the target has no compiled wheel, but one for any platform, with which it works too.
 - **from source**: glibc on amd64, the same project with `no-binary = ["NAME"]` and the `build-packages` of the last
-  table. Nothing is said about what the image needs: the libraries' packages are found by Wherry.
+  table. Nothing is said about what the image needs: the libraries' packages are found by Wherry. The seconds are
+  those of one build each, on two cores that had other work: they tell minutes from seconds, no more.
+- All builds were made with `--no-bytecode --compression-level 1` and the public index alone.
 """
 _LIST = """\
 ## The list
