@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
 from dataclasses import replace
 from pathlib import Path
@@ -146,9 +147,13 @@ def test_what_is_no_readable_file_is_refused(tmp_path: Path) -> None:
         lockfile.read(tmp_path)
     lock.unlink()
     lock.mkdir()
-    with pytest.raises(UsageError, match="cannot be read"):
+    with pytest.raises(UsageError, match="it is no file"):
         lockfile.read(tmp_path)
     lock.rmdir()
+    os.mkfifo(lock)
+    with pytest.raises(UsageError, match="it is no file"):
+        lockfile.read(tmp_path)
+    lock.unlink()
     lock.symlink_to("nowhere")
     with pytest.raises(UsageError, match="a link to nothing"):
         lockfile.read(tmp_path)
