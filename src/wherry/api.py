@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -109,7 +109,20 @@ def dockerfile(
         for base in pinnable(plan):
             if digest := _digest(base, Work(plan, *more)):
                 digests[base.source] = digest
-        return write(plan, digests, uv=version("uv"))
+        return write(plan, digests, uv=version("uv"), compiles=_compiles(plan, found.context))
+
+
+def _compiles(plan: Plan, context: Path) -> bool:
+    """Whether a local project that ``plan`` builds looks as if it took a compiler."""
+    from wherry.plan import BuildWheels
+    from wherry.wheels.backend import build_system, compiles
+
+    for step in (step for stage in plan.stages for step in stage.steps if isinstance(step, BuildWheels)):
+        for path in step.requirements.projects:
+            with suppress(WherryError):  # what is no project, a build tells
+                if compiles(context / path, build_system(context / path)):
+                    return True
+    return False
 
 
 def init(folder: Path | str = ".", *, dry_run: bool = False) -> Suggestion:

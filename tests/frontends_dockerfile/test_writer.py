@@ -148,6 +148,12 @@ def test_every_value_comes_back_as_it_was(
     assert config(plan(text.encode(), DOCKERFILE, Known())) == config(bare(set_))
 
 
+def test_a_project_that_compiles_gets_a_compiler(project: Project) -> None:
+    made = project({"requirements.txt": "idna\n", "main.py": ""})
+    assert "gcc" not in written(made).dockerfile
+    assert "gcc" in stage(write(made, {}, uv="1.2.3", compiles=True).dockerfile, "compile")
+
+
 def test_a_project_that_docker_does_not_see_is_refused(project: Project, tmp_path: Path) -> None:
     (tmp_path / "lib").mkdir()
     (tmp_path / "lib" / "setup.py").write_text("")

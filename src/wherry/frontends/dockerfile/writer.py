@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from wherry.errors import UsageError
@@ -56,14 +56,14 @@ class Written:
     notes: tuple[str, ...] = ()
 
 
-def write(plan: Plan, digests: Mapping[str, str], *, uv: str) -> Written:
+def write(plan: Plan, digests: Mapping[str, str], *, uv: str, compiles: bool = False) -> Written:
     """``plan`` as a Dockerfile. ``digests`` are those of bases, by their names in the Plan; ``uv`` is the version of uv
-    that installs.
+    that installs; ``compiles`` says that a local project has something to compile, which no Plan tells.
 
     Raises :class:`UsageError` for a base that docker has no name for, for a Plan that is not a project's, and for a
     value that no Dockerfile can hold.
     """
-    parts = _Parts.of(plan)
+    parts = replace(_Parts.of(plan), compiles=compiles)
     context = divided(parts.application, parts.requirements)
     blocks = [
         [_HEAD],
@@ -94,6 +94,7 @@ class _Parts:
     packages: tuple[str, ...]
     application: Copy
     configure: Configure
+    compiles: bool = False
 
     @classmethod
     def of(cls, plan: Plan) -> _Parts:
@@ -126,7 +127,8 @@ class _Parts:
     @property
     def build_packages(self) -> tuple[str, ...]:
         """Debian packages of the compile stage alone: with a compiler, where it is said that something is built."""
-        if not self.builds or not (self.builds.packages or self.builds.requirements.no_binary):
+        said = self.builds and (self.builds.packages or self.builds.requirements.no_binary or self.compiles)
+        if not self.builds or not said:
             return ()
         headers = ("python3-dev",) if is_debian(self.build_base.source) else ()
         return tuple(dict.fromkeys((*_TOOLCHAIN, *headers, *self.builds.packages)))
