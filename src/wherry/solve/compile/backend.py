@@ -21,7 +21,7 @@ from wherry.solve.folders import begin_folder
 from wherry.solve.mounts import Shown, certificates
 from wherry.solve.output import lines
 from wherry.solve.rootfs import unpack_into
-from wherry.solve.run import network_files
+from wherry.solve.run import DEFAULT_PATH, network_files
 from wherry.solve.snapshot import Snapshot
 from wherry.solve.states import open_stack, state_folder
 from wherry.solve.work import Work
@@ -35,7 +35,6 @@ _PLACE = "/build"
 _SOURCE, _OUT, _HOME = f"{_PLACE}/source", f"{_PLACE}/out", f"{_PLACE}/home"
 _WORKER = f"{_PLACE}/backend.py"
 _ANSWER = "answer.json"
-_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _PROXIES = tuple(name for one in ("http_proxy", "https_proxy", "no_proxy", "all_proxy") for name in (one, one.upper()))
 _LAST_LINES = 400  # of output that a failure may quote from
 _LARGEST = 1 << 20  # bytes of an answer
@@ -118,7 +117,7 @@ class Backend:
     def _overlay(self, held: ExitStack) -> Root:
         """The files of the stage, for one command to write over."""
         name = state_folder(os.urandom(32).hex())
-        lowers = held.enter_context(open_stack(self.snapshot, self.work, self._note))
+        lowers = held.enter_context(open_stack(self.snapshot, self.work, self.work.reporter.note))
         folder = held.enter_context(begin_folder(self.work.store, name))
         held.callback(remove_tree, folder.path.parent)
         return Overlay(lowers, folder.path.parent / "new").prepare()
@@ -130,9 +129,6 @@ class Backend:
         image = Image.of(self.snapshot.base.config, self.snapshot.layers, {})
         unpack_into(image, self.work.store, folder.path, task.note)
         return folder.path
-
-    def _note(self, text: str) -> None:
-        self.work.reporter.note(text)
 
     def _run(self, root: Root, command: Command, task: Task) -> None:
         import subprocess
@@ -166,7 +162,7 @@ class Backend:
         env = {
             "LANG": "C.UTF-8",
             **{name: value for name, value in runtime.items() if not name.startswith(("PYTHON", "PIP_"))},
-            "PATH": f"{ENVIRONMENT}/bin:{runtime.get('PATH', _PATH)}",
+            "PATH": f"{ENVIRONMENT}/bin:{runtime.get('PATH', DEFAULT_PATH)}",
             "HOME": _HOME,
             "VIRTUAL_ENV": ENVIRONMENT,
             "PYTHONHASHSEED": "0",

@@ -16,11 +16,7 @@ _LINES = 20  # of output that are shown
 _OTHERS = 2  # packages that are named beside the best one
 
 
-class CompileFailed(WherryError):
-    """A backend could not build a wheel."""
-
-
-def failed(what: str, output: str, step: BuildWheels, base: Snapshot, work: Work, task: Task) -> CompileFailed:
+def failed(what: str, output: str, step: BuildWheels, base: Snapshot, work: Work, task: Task) -> WherryError:
     """The error of a backend that could not build ``what`` in files that start from ``base``, and said ``output``."""
     things = lacking(output)
     hints = list(_advice(things, step, base, work, task))
@@ -30,7 +26,7 @@ def failed(what: str, output: str, step: BuildWheels, base: Snapshot, work: Work
         hints = ["A build has no network. What it fetches must be a build requirement, a crate or a Debian package."]
     if not hints:
         hints = ["What it lacks goes into build-packages (Debian packages), build-env or config-settings."]
-    return CompileFailed(f"no wheel can be built from {what}:\n{last_lines(output, _LINES)}", hint="\n".join(hints))
+    return WherryError(f"no wheel can be built from {what}:\n{last_lines(output, _LINES)}", hint="\n".join(hints))
 
 
 def _advice(things: tuple[Lacking, ...], step: BuildWheels, base: Snapshot, work: Work, task: Task) -> Iterator[str]:

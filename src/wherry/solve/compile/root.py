@@ -100,16 +100,10 @@ def furnished(base: Snapshot, step: BuildWheels, work: Work, task: Task, *, tool
             hint='build-base = "IMAGE" under [tool.wherry], or --build-base: an image with the same C library and '
             "Python, a compiler and what the extensions need.",
         )
-    with task.step("toolchain" if toolchain else "build packages") as part:
-        made = add(Packages(tuple(dict.fromkeys(names))), base, work, part)
-    return _stacked(made)
-
-
-def add(step: Packages, snapshot: Snapshot, work: Work, task: Task) -> Snapshot:
-    """``snapshot`` with Debian packages."""
     from wherry.solve.packages import add_packages
 
-    return add_packages(step, snapshot, local(work), task)
+    with task.step("toolchain") as part:
+        return _stacked(add_packages(Packages(tuple(dict.fromkeys(names))), base, local(work), part))
 
 
 def _headers(target: Target) -> tuple[str, ...]:

@@ -190,15 +190,18 @@ class CompileStage:
                 return self._built(source, identity, system, folder, subdirectory, out, task, toolchain=toolchain)
             except BackendFailed as failure:
                 if toolchain:
-                    base = self._compile_base(task)
-                    raise failed(_wanted(source), failure.output, self._step, base, self._work, task) from None
+                    raise self._failed(source, failure, task) from None
         task.note(f"{source} could not be built without a compiler, and is tried with one")
         with self._opened(source, identity, task) as (folder, subdirectory), self._out() as out:
             try:
                 return self._built(source, identity, system, folder, subdirectory, out, task, toolchain=True)
             except BackendFailed as failure:
-                base = self._compile_base(task)
-                raise failed(_wanted(source), failure.output, self._step, base, self._work, task) from None
+                raise self._failed(source, failure, task) from None
+
+    def _failed(self, source: Buildable, failure: BackendFailed, task: Task) -> WherryError:
+        """What to say of a ``failure`` to build ``source``."""
+        base = self._compile_base(task)
+        return failed(_wanted(source), failure.output, self._step, base, self._work, task)
 
     @contextmanager
     def _opened(self, source: Buildable, identity: Json, task: Task) -> Iterator[tuple[Path, str]]:
